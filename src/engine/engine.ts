@@ -1,0 +1,105 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { CellBinding } from '../capabilities/capability.ts'
+
+/**
+ * Component bytes → live instances. Guests run in cells (worker threads), one per workload, never on the thread that calls this.
+ */
+export interface Engine extends AsyncDisposable {
+  /** Reads a component without running it. @throws ERR_COMPONENT_INVALID and the other ERR_COMPONENT_… codes. */
+  inspect(bytes: Uint8Array, options?: { signal?: AbortSignal }): Promise<ComponentDescription>
+  /** Transpiles, compiles and instantiates; resolves once the cell serves. @throws HeraldError with the reason it cannot. */
+  startCell(spec: CellSpec, options: { signal: AbortSignal }): Promise<Cell>
+}
+
+export type WitInterface = {
+  /** `wasi:io/streams@0.2.3`; a bare function of the world has the name of the function. */
+  readonly name: string
+  readonly functions: readonly string[]
+}
+
+export type ComponentDescription = {
+  readonly imports: readonly WitInterface[]
+  readonly exports: readonly WitInterface[]
+  /** Bytes of the component, of its core modules, and the least linear memory it needs. */
+  readonly sizeBytes: number
+  readonly coreModules: number
+  readonly minimumMemoryBytes: number
+  /** SHA-256 of the bytes, lowercase hex. */
+  readonly sha256: string
+}
+
+/** What a component may use and for how long. Every limit has a default (see `defaultLimits`). */
+export type ComponentLimits = {
+  /** Cap on each linear memory, MiB. */
+  readonly memoryLimitMb: number
+  /** Warm instances; 0 = a fresh instance per call. */
+  readonly poolSize: number
+  /** Retire an instance after so many calls; 0 = never. */
+  readonly maxInvocations: number
+  /** Longest time from request to the end of its response, ms. */
+  readonly requestTimeoutMs: number
+  /** Largest request body and largest response body, bytes. */
+  readonly maxBodyBytes: number
+  /** Longest time a guest may compute without yielding before its cell is ended, ms. */
+  readonly watchdogMs: number
+}
+
+export type ComponentSpec = {
+  readonly name: string
+  readonly bytes: Uint8Array
+  readonly limits: ComponentLimits
+  /** What `wasi:cli/environment` shows; nothing of the host's own environment. */
+  readonly environment: Readonly<Record<string, string>>
+  readonly args: readonly string[]
+  /** Origins (`https://api.example.com`, `http://127.0.0.1:9000`, host globs as in the manifest); empty = no outgoing requests. */
+  readonly allowedHosts: readonly string[]
+  readonly allowedIpNameLookups: readonly string[]
+  readonly allowedHostLoopbackPorts: readonly string[]
+  readonly preopens: readonly { readonly hostPath: string; readonly guestPath: string; readonly readOnly: boolean }[]
+  /** From `Capability.configure`, one per capability that the component imports. */
+  readonly bindings: readonly CellBinding[]
+  /** Of those capabilities: `Capability.waits` and `Capability.interfaces`. */
+  readonly capabilityInterfaces: readonly string[]
+  readonly capabilityWaits: readonly string[]
+}
+
+export type CellSpec = {
+  /** For logs: workload name. */
+  readonly name: string
+  readonly workloadId: string
+  readonly components: readonly ComponentSpec[]
+  /** Absolute paths and addresses no guest ever reaches, whatever `allowedHosts` says (admin socket, metadata addresses are built in). */
+  readonly deniedAddresses: readonly string[]
+}
+
+export type CellState =
+  | { readonly kind: 'serving' }
+  | { readonly kind: 'restarting'; readonly reason: string }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'failed'; readonly reason: string }
+
+export interface Cell extends AsyncDisposable {
+  readonly state: CellState
+  onStateChange(listener: (state: CellState) => void): void
+  /** A component's log output: one call per line. `stream` is where the guest wrote it. */
+  onOutput(listener: (line: { component: string; stream: 'stdout' | 'stderr'; text: string }) => void): void
+  /**
+   * Connects an ingress thread to the component that exports `wasi:http/incoming-handler`: the port is transferred to the ingress,
+   * which speaks `http-channel.ts` on it. After a restart of the cell the same port goes on working; requests in flight are answered 503.
+   */
+  connectHttp(component: string): MessagePort
+  /** Runs the `wasi:cli/run` export to completion. The exit code is the guest's: 0 ok, 1 `result::err`, or what it passed to `exit`. */
+  run(component: string, options: { signal: AbortSignal }): Promise<{ exitCode: number }>
+  metrics(): CellMetrics
+  /** No new calls; those in flight may finish within `drainTimeoutMs`, then all is ended. Idempotent. */
+  close(options?: { drainTimeoutMs?: number }): Promise<void>
+}
+
+export type CellMetrics = {
+  readonly requests: number
+  readonly failures: number
+  readonly traps: number
+  readonly restarts: number
+  readonly inFlight: number
+  readonly instances: number
+}

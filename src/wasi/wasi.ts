@@ -1,0 +1,45 @@
+import type { InstanceContext } from '../capabilities/capability.ts'
+import type { HttpExchange } from './http-exchange.ts'
+
+/** What one component's WASI may show and reach; from its manifest. */
+export type WasiOptions = {
+  readonly environment: Readonly<Record<string, string>>
+  readonly args: readonly string[]
+  readonly allowedHosts: readonly string[]
+  readonly allowedIpNameLookups: readonly string[]
+  readonly allowedHostLoopbackPorts: readonly string[]
+  readonly deniedAddresses: readonly string[]
+  readonly preopens: readonly { readonly hostPath: string; readonly guestPath: string; readonly readOnly: boolean }[]
+  /** Largest request and largest response body, bytes, either direction. */
+  readonly maxBodyBytes: number
+  /** One call per line the guest wrote. */
+  readonly onOutput: (stream: 'stdout' | 'stderr', text: string) => void
+}
+
+/** WASI 0.2 of one component in one cell; made once. */
+export interface Wasi {
+  instance(context: InstanceContext): WasiInstance
+}
+
+/** WASI 0.2 of one instance: cheap to make, and everything it opened is closed with it. */
+export interface WasiInstance extends Disposable {
+  /** Keyed by interface without version, as jco names them: `wasi:io/poll`. */
+  readonly imports: Record<string, object>
+  /** The two arguments of `wasi:http/incoming-handler#handle`, and how the exchange ended. */
+  startRequest(exchange: HttpExchange): {
+    readonly request: object
+    readonly responseOut: object
+    /** Settles once the response has been sent whole (or the guest dropped it: rejects with the reason). */
+    readonly finished: Promise<void>
+  }
+}
+
+/** Thrown through the guest by `wasi:cli/exit`; ends the instance, never the process. */
+export class GuestExit extends Error {
+  override readonly name = 'GuestExit'
+  readonly exitCode: number
+  constructor(exitCode: number) {
+    super(`the guest ended with exit code ${exitCode}`)
+    this.exitCode = exitCode
+  }
+}
