@@ -1,0 +1,75 @@
+import { join } from 'node:path'
+
+/** What the three configuration files are made from. Ports are of 127.0.0.1; `directory` is where all files of this SPIRE are. */
+export interface SpireLayout {
+  readonly directory: string
+  readonly trustDomain: string
+  readonly serverPort: number
+  readonly oidcPort: number
+  readonly defaultJwtSvidTtl: string
+  readonly caTtl: string
+  readonly authorizedDelegates: readonly string[]
+  readonly syncInterval: string
+  readonly serverSocketPath: string
+  readonly workloadSocketPath: string
+  readonly adminSocketPath: string
+  readonly issuer: string
+}
+
+export function serverConfig(layout: SpireLayout): string {
+  const data = join(layout.directory, 'server')
+  return `
+server {
+  bind_address = "127.0.0.1"
+  bind_port = "${layout.serverPort}"
+  trust_domain = "${layout.trustDomain}"
+  socket_path = "${layout.serverSocketPath}"
+  data_dir = "${data}"
+  ca_ttl = "${layout.caTtl}"
+  default_jwt_svid_ttl = "${layout.defaultJwtSvidTtl}"
+  jwt_issuer = "${layout.issuer}"
+  experimental { cache_reload_interval = "${layout.syncInterval}" }
+}
+plugins {
+  DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${join(data, 'datastore.sqlite3')}" } }
+  NodeAttestor "join_token" { plugin_data {} }
+  KeyManager "disk" { plugin_data { keys_path = "${join(data, 'keys.json')}" } }
+}
+`
+}
+
+export function agentConfig(layout: SpireLayout): string {
+  const data = join(layout.directory, 'agent')
+  return `
+agent {
+  data_dir = "${data}"
+  log_level = "DEBUG"
+  server_address = "127.0.0.1"
+  server_port = "${layout.serverPort}"
+  trust_domain = "${layout.trustDomain}"
+  socket_path = "${layout.workloadSocketPath}"
+  admin_socket_path = "${layout.adminSocketPath}"
+  authorized_delegates = ${JSON.stringify(layout.authorizedDelegates)}
+  insecure_bootstrap = true
+  experimental { sync_interval = "${layout.syncInterval}" }
+}
+plugins {
+  NodeAttestor "join_token" { plugin_data {} }
+  KeyManager "disk" { plugin_data { directory = "${data}" } }
+  WorkloadAttestor "unix" { plugin_data {} }
+}
+`
+}
+
+export function oidcConfig(layout: SpireLayout): string {
+  return `
+log_level = "info"
+domains = ["localhost"]
+insecure_addr = "127.0.0.1:${layout.oidcPort}"
+allow_insecure_scheme = true
+server_api {
+  address = "unix://${layout.serverSocketPath}"
+  poll_interval = "1s"
+}
+`
+}
