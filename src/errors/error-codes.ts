@@ -53,6 +53,136 @@ export const errorCodes = {
   },
   ERR_WORKLOAD_CELL_FAILED: { exitCode: 5, meaning: 'The sandbox of a workload ended and could not be restarted.' },
   ERR_HOST_DRAINING: { exitCode: 1, meaning: 'The host is shutting down and takes no new workloads.' },
+
+  // engine
+  ERR_COMPONENT_INVALID: {
+    exitCode: 5,
+    meaning: 'The file is not a component this host can read: empty, cut off, damaged, or a core module.',
+  },
+  ERR_COMPONENT_WASI_VERSION: {
+    exitCode: 5,
+    meaning: 'The component is built for a generation of WASI other than 0.2.',
+  },
+  ERR_COMPONENT_IMPORT_UNKNOWN: { exitCode: 5, meaning: 'The component imports an interface that this host does not serve.' },
+  ERR_COMPONENT_MEMORY: { exitCode: 5, meaning: 'The component needs more linear memory at start than its limit allows.' },
+  ERR_COMPONENT_EXPORT_MISSING: { exitCode: 5, meaning: 'The component does not export the interface it is asked for.' },
+  ERR_COMPONENT_START: { exitCode: 5, meaning: 'The component failed while it was being instantiated.' },
+  ERR_COMPONENT_TRAP: { exitCode: 5, meaning: 'The component trapped, or broke a rule of the component model, in a call.' },
+  ERR_COMPONENT_DEADLINE: { exitCode: 5, meaning: 'A call of the component took longer than its deadline.' },
+  ERR_COMPONENT_BUSY: { exitCode: 5, meaning: 'All instances of the component are busy and the queue is full.' },
+  ERR_CELL_ENDED: {
+    exitCode: 5,
+    meaning: 'The sandbox of a workload was ended: its guest did not yield, ran out of memory, or the workload was stopped.',
+  },
+
+  // oci
+  ERR_OCI_REFERENCE_INVALID: { exitCode: 2, meaning: 'A reference is not registry/repository[:tag][@digest].' },
+  ERR_OCI_CREDENTIALS_INVALID: {
+    exitCode: 2,
+    meaning: 'The docker configuration file or a credential helper it names cannot be used.',
+  },
+  ERR_OCI_UNAUTHORIZED: { exitCode: 1, meaning: 'The registry wants credentials, or refused those it got (401).' },
+  ERR_OCI_FORBIDDEN: { exitCode: 1, meaning: 'The registry knows the credentials but does not allow this (403).' },
+  ERR_OCI_NOT_FOUND: { exitCode: 1, meaning: 'The registry has no such repository, tag, digest or layer (404).' },
+  ERR_OCI_RATE_LIMITED: { exitCode: 1, meaning: 'The registry asks to come back later (429), after all retries.' },
+  ERR_OCI_REGISTRY_FAILED: { exitCode: 1, meaning: 'The registry failed (5xx, or an answer outside the protocol).' },
+  ERR_OCI_UNREACHABLE: { exitCode: 4, meaning: 'The registry cannot be reached, or stopped answering.' },
+  ERR_OCI_TRUNCATED: { exitCode: 1, meaning: 'A manifest or layer ended early, after all attempts to resume it.' },
+  ERR_OCI_DIGEST_MISMATCH: { exitCode: 1, meaning: 'Bytes of a registry do not have the digest they were asked by.' },
+  ERR_OCI_TOO_LARGE: { exitCode: 1, meaning: 'A manifest or layer is larger than this host accepts.' },
+  ERR_OCI_MANIFEST_INVALID: { exitCode: 1, meaning: 'A manifest cannot be read, or holds no proper digest.' },
+  ERR_OCI_NOT_WASM: { exitCode: 1, meaning: 'An artifact holds no WebAssembly component, or more than one.' },
+  ERR_OCI_NOT_CACHED: { exitCode: 1, meaning: 'The pull policy is Never and the image is not in the cache.' },
+  ERR_OCI_REDIRECT_REFUSED: {
+    exitCode: 1,
+    meaning: 'A registry sent this host to an address that it does not follow (plain HTTP, local, or too many hops).',
+  },
+  ERR_OCI_PUSH_REFUSED: { exitCode: 1, meaning: 'The registry did not accept what was pushed.' },
+
+  // lattice
+  ERR_LATTICE_CONFIG: { exitCode: 2, meaning: 'The address or credentials of a NATS connection cannot be used.' },
+  ERR_LATTICE_SUBJECT_INVALID: { exitCode: 2, meaning: 'A name cannot be one token of a NATS subject.' },
+  ERR_LATTICE_UNREACHABLE: { exitCode: 4, meaning: 'NATS cannot be reached, or the connection is down just now.' },
+  ERR_LATTICE_UNAUTHORIZED: { exitCode: 3, meaning: 'NATS refused the credentials, or a subject to this user.' },
+  ERR_LATTICE_NO_RESPONDERS: { exitCode: 4, meaning: 'Nobody on the lattice listens to the subject of a request.' },
+  ERR_LATTICE_TIMEOUT: { exitCode: 4, meaning: 'A request over the lattice was not answered in time.' },
+  ERR_LATTICE_PAYLOAD_TOO_LARGE: { exitCode: 2, meaning: 'A message is larger than the NATS server accepts.' },
+  ERR_LATTICE_CLOSED: { exitCode: 1, meaning: 'The connection to the lattice has been closed by this process.' },
+
+  // control
+  ERR_CONTROL_MESSAGE_INVALID: {
+    exitCode: 1,
+    meaning: 'A message of the host protocol is not the ProtoJSON it should be; the field is named.',
+  },
+  ERR_CONTROL_IDENTITY_INVALID: {
+    exitCode: 2,
+    meaning: 'The id, friendly name or a label of the host is not one that upstream accepts.',
+  },
+  ERR_CONTROL_START_TIMEOUT: { exitCode: 1, meaning: 'A workload did not start within the time the operator waits.' },
+
+  // spiffe
+  ERR_TRUST_DOMAIN_INVALID: { exitCode: 2, meaning: 'A text is no SPIFFE trust domain.' },
+  ERR_SPIFFE_ID_INVALID: { exitCode: 2, meaning: 'A text is no SPIFFE ID.' },
+  ERR_JWT_SVID_INVALID: { exitCode: 3, meaning: 'A token does not have the form of a JWT-SVID.' },
+  ERR_JWT_SVID_EXPIRED: { exitCode: 3, meaning: 'A JWT-SVID is past its expiry.' },
+  ERR_JWT_SVID_KEY_UNKNOWN: {
+    exitCode: 3,
+    meaning: 'A JWT-SVID is signed by a key that the bundle of its trust domain does not hold.',
+  },
+  ERR_JWT_SVID_UNTRUSTED: {
+    exitCode: 3,
+    meaning: 'A JWT-SVID failed verification: wrong signature, audience or trust domain.',
+  },
+  ERR_JWT_BUNDLE_INVALID: { exitCode: 3, meaning: 'The JWT bundle of a trust domain cannot be read.' },
+  ERR_JWT_BUNDLE_UNKNOWN: { exitCode: 3, meaning: 'The authority has no JWT bundle of a trust domain.' },
+
+  // identity
+  ERR_SELECTOR_FACT_INVALID: {
+    exitCode: 2,
+    meaning: 'A name, label or reference of a component cannot be made into a SPIRE selector.',
+  },
+  ERR_SPIRE_UNREACHABLE: { exitCode: 4, meaning: 'The SPIRE agent, or the server behind it, cannot be reached.' },
+  ERR_SPIRE_ATTESTATION_FAILED: { exitCode: 4, meaning: 'The SPIRE agent could not attest this host process.' },
+  ERR_SPIRE_WRONG_SOCKET: {
+    exitCode: 2,
+    meaning: 'The socket is not the admin socket of a SPIRE agent (it may be its Workload API socket).',
+  },
+  ERR_SPIRE_HOST_UNREGISTERED: { exitCode: 3, meaning: 'This host itself has no registration entry in SPIRE.' },
+  ERR_SPIRE_DELEGATE_UNAUTHORIZED: {
+    exitCode: 3,
+    meaning: "The SPIFFE ID of this host is not among the SPIRE agent's authorized_delegates.",
+  },
+  ERR_SPIRE_NO_IDENTITY_ISSUED: { exitCode: 3, meaning: 'No registration entry matches the component.' },
+  ERR_SPIRE_REQUEST_REFUSED: { exitCode: 1, meaning: 'SPIRE answered a request with an unexpected status.' },
+  ERR_SVID_AMBIGUOUS: { exitCode: 3, meaning: 'Several SPIFFE IDs match the component and none is configured.' },
+  ERR_SVID_SPIFFE_ID_NOT_ISSUED: {
+    exitCode: 3,
+    meaning: 'Entries match the component, but none has the SPIFFE ID that its workload configures.',
+  },
+  ERR_SVID_TIMEOUT: { exitCode: 4, meaning: 'The authority did not deliver a JWT-SVID in time; it may later.' },
+  ERR_SVID_SOURCE_CLOSED: { exitCode: 1, meaning: 'The component, or the host, is going away.' },
+  ERR_AUDIENCE_INVALID: { exitCode: 2, meaning: 'An audience is empty, too long or not well-formed text.' },
+  ERR_AUDIENCE_NOT_ALLOWED: { exitCode: 3, meaning: "An audience is not on the workload's allow-list." },
+  ERR_IDENTITY_NOT_REQUESTED: {
+    exitCode: 2,
+    meaning: 'A component imports wasmcloud:identity, but its workload does not list it in hostInterfaces.',
+  },
+  ERR_IDENTITY_CONFIG_INVALID: {
+    exitCode: 2,
+    meaning: 'The hostInterfaces entry of wasmcloud:identity has a wrong, unknown or missing key.',
+  },
+  ERR_DEVELOPMENT_IN_KUBERNETES: {
+    exitCode: 2,
+    meaning: 'The development authority refuses to run in Kubernetes: its identities prove nothing.',
+  },
+  ERR_DEVELOPMENT_LISTEN_FAILED: {
+    exitCode: 4,
+    meaning: 'The development authority cannot listen on its loopback address.',
+  },
+  ERR_DEVELOPMENT_NAME_UNUSABLE: {
+    exitCode: 2,
+    meaning: 'A lattice or component name cannot be part of a SPIFFE ID as it is written.',
+  },
 } as const satisfies Record<string, { exitCode: 1 | 2 | 3 | 4 | 5; meaning: string }>
 
 export type ErrorCode = keyof typeof errorCodes
