@@ -183,6 +183,25 @@ export const errorCodes = {
     exitCode: 2,
     meaning: 'A lattice or component name cannot be part of a SPIFFE ID as it is written.',
   },
+
+  // federation
+  ERR_FEDERATION_TOKEN_INVALID: { exitCode: 2, meaning: 'What was given as a token is not a JWT.' },
+  ERR_FEDERATION_BINDING_INVALID: {
+    exitCode: 2,
+    meaning: 'A credentials binding, or the input of a trust policy, lacks a setting or has one that cannot be right.',
+  },
+  ERR_FEDERATION_REFUSED: {
+    exitCode: 3,
+    meaning: 'A relying party refused the identity: it answered, and it said no.',
+  },
+  ERR_FEDERATION_UNAVAILABLE: {
+    exitCode: 4,
+    meaning: 'A relying party cannot be reached, is overloaded, or answered with a fault of its own.',
+  },
+  ERR_FEDERATION_ANSWER_INVALID: {
+    exitCode: 1,
+    meaning: 'A relying party answered with something that is not in its published format.',
+  },
 } as const satisfies Record<string, { exitCode: 1 | 2 | 3 | 4 | 5; meaning: string }>
 
 export type ErrorCode = keyof typeof errorCodes
