@@ -26,6 +26,8 @@ export type ComponentDescription = {
   readonly minimumMemoryBytes: number
   /** SHA-256 of the bytes, lowercase hex. */
   readonly sha256: string
+  /** Whether jco's glue was slimmed (see `slim-glue.ts`); if not, the component runs correctly but slowly, for this reason. */
+  readonly glue: { readonly slim: true } | { readonly slim: false; readonly reason: string }
 }
 
 /** What a component may use and for how long. Every limit has a default (see `defaultLimits`). */
@@ -42,6 +44,8 @@ export type ComponentLimits = {
   readonly maxBodyBytes: number
   /** Longest time a guest may compute without yielding before its cell is ended, ms. */
   readonly watchdogMs: number
+  /** Most instances at a time; further calls wait until one is free or their deadline has passed. */
+  readonly maxInstances?: number
 }
 
 export type ComponentSpec = {
@@ -102,4 +106,6 @@ export type CellMetrics = {
   readonly restarts: number
   readonly inFlight: number
   readonly instances: number
+  /** Components that run on jco's untouched glue. */
+  readonly untouchedGlue: number
 }

@@ -1,0 +1,49 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { ErrorCode } from '../errors/error-codes.ts'
+import type { ComponentSpec } from './engine.ts'
+
+/** What the engine (control thread) and a cell's thread say to each other, on the worker's own port. */
+export type ToCellMain =
+  | { readonly kind: 'init'; readonly cell: CellInit }
+  | { readonly kind: 'lane'; readonly component: string; readonly port: MessagePort }
+  | { readonly kind: 'run'; readonly id: number; readonly component: string }
+  | { readonly kind: 'abort-run'; readonly id: number }
+  | { readonly kind: 'capability-answer'; readonly id: number; readonly value?: unknown; readonly error?: WireError }
+  | { readonly kind: 'capability-message'; readonly component: string; readonly binding: number; readonly message: unknown }
+  /** Take no new calls. */
+  | { readonly kind: 'drain' }
+
+export type FromCellMain =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'failed'; readonly error: WireError }
+  | { readonly kind: 'output'; readonly component: string; readonly stream: 'stdout' | 'stderr'; readonly text: string }
+  | { readonly kind: 'trap'; readonly component: string; readonly reason: string }
+  | { readonly kind: 'run-ended'; readonly id: number; readonly exitCode?: number; readonly error?: WireError }
+  | {
+      readonly kind: 'capability-request'
+      readonly id: number
+      readonly component: string
+      readonly binding: number
+      readonly method: string
+      readonly payload: unknown
+    }
+  | { readonly kind: 'capability-abort'; readonly id: number }
+
+/** An error across threads: code and message only. */
+export type WireError = { readonly code: ErrorCode | string; readonly message: string; readonly hint?: string | undefined }
+
+export type CellInit = {
+  readonly name: string
+  readonly deniedAddresses: readonly string[]
+  readonly vitals: SharedArrayBuffer
+  readonly components: readonly CellComponentInit[]
+}
+
+export type CellComponentInit = Omit<ComponentSpec, 'bytes' | 'bindings' | 'capabilityInterfaces' | 'capabilityWaits'> & {
+  readonly script: string
+  readonly modules: ReadonlyMap<string, WebAssembly.Module>
+  readonly bindings: readonly { readonly cellModule: string; readonly config: unknown }[]
+  /** Names of the exports as the component has them, with version. */
+  readonly handlerExport: string | undefined
+  readonly runExport: string | undefined
+}

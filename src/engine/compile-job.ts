@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto'
+import { HeraldError } from '../errors/herald-error.ts'
+import { readComponent } from './component-binary.ts'
+import { checkImports, unsupportedWasi } from './component-imports.ts'
+import { capMemory } from './core-module.ts'
+import type { ComponentDescription } from './engine.ts'
+import { glueToScript } from './glue-script.ts'
+import { slimGlue } from './slim-glue.ts'
+import { transpileComponent } from './transpile.ts'
+import { WasmFormatError } from './wasm-reader.ts'
+
+export type CompileJob = {
+  readonly component: string
+  readonly bytes: Uint8Array
+  /** Interfaces this host serves to the component; `undefined`: only describe it, whatever it imports. */
+  readonly served: readonly string[] | undefined
+  readonly waits: readonly string[]
+  readonly memoryLimitMb: number
+  /** For tests and comparisons: keep jco's output as it is. */
+  readonly keepGlue?: boolean
+}
+
+export type CompiledComponent = {
+  readonly description: ComponentDescription
+  /** A script whose value is jco's `instantiate` function. */
+  readonly script: string
+  /** Compiled core modules by the name the script asks for; empty when only described. */
+  readonly modules: ReadonlyMap<string, WebAssembly.Module>
+}
+
+/**
+ * All work on a component's hostile bytes before it runs; to be called on a thread that may die.
+ * @throws HeraldError with an ERR_COMPONENT_… code
+ */
+export async function compileComponent(job: CompileJob): Promise<CompiledComponent> {
+  const facts = readFacts(job)
+  if (job.served !== undefined) checkImports(job.component, facts.imports, job.served)
+  const minimumMemoryBytes = Math.max(0, ...facts.coreModules.map((module) => module.minimumMemoryBytes))
+  const capBytes = job.memoryLimitMb * 1024 * 1024
+  if (job.served !== undefined && minimumMemoryBytes > capBytes) {
+    throw new HeraldError(
+      'ERR_COMPONENT_MEMORY',
+      `component ${job.component} starts with ${minimumMemoryBytes} bytes of memory; its limit is ${job.memoryLimitMb} MiB`,
+      { hint: `set memoryLimitMb to at least ${Math.ceil(minimumMemoryBytes / 1024 / 1024)}` },
+    )
+  }
+  const { script, glue, modules } = await transpile(job, facts)
+  const compiled = new Map<string, WebAssembly.Module>()
+  if (job.served !== undefined) {
+    for (const [name, bytes] of modules) compiled.set(name, await compileModule(job.component, bytes, capBytes))
+  }
+  return {
+    description: {
+      imports: facts.imports,
+      exports: facts.exports,
+      sizeBytes: job.bytes.length,
+      coreModules: facts.coreModules.length,
+      minimumMemoryBytes,
+      sha256: createHash('sha256').update(job.bytes).digest('hex'),
+      glue,
+    },
+    script,
+    modules: compiled,
+  }
+}
+
+function readFacts(job: CompileJob) {
+  const { component, bytes } = job
+  if (bytes.length === 0) {
+    throw new HeraldError('ERR_COMPONENT_INVALID', `component ${component}: the file is empty`, {
+      hint: 'build the component again, or check the image reference',
+    })
+  }
+  try {
+    return readComponent(bytes)
+  } catch (cause) {
+    if (!(cause instanceof WasmFormatError)) throw cause
+    const coreModule = cause.message.startsWith('a core module')
+    throw new HeraldError('ERR_COMPONENT_INVALID', `component ${component} (${bytes.length} bytes): ${cause.message}`, {
+      hint: coreModule
+        ? 'make a component of it: jco new, or wasm-tools component new'
+        : 'the file is damaged or cut off; build or fetch it again',
+    })
+  }
+}
+
+async function transpile(job: CompileJob, facts: ReturnType<typeof readFacts>) {
+  // Only described, and jco does not know the generation of WASI: what it is says the description.
+  if (job.served === undefined && unsupportedWasi(facts.imports) !== undefined) {
+    return { script: '', glue: { slim: false as const, reason: 'not a WASI 0.2 component' }, modules: new Map<string, Uint8Array>() }
+  }
+  let transpiled: Awaited<ReturnType<typeof transpileComponent>>
+  try {
+    transpiled = await transpileComponent(job.bytes, { ...facts, waits: job.waits })
+  } catch (cause) {
+    throw new HeraldError('ERR_COMPONENT_INVALID', `component ${job.component}: ${oneLine(cause)}`, {
+      hint: 'the component is damaged, or uses a proposal that jco does not know; check it with wasm-tools validate',
+      cause,
+    })
+  }
+  const slimmed = job.keepGlue
+    ? { slim: false as const, reason: 'asked to keep it' }
+    : facts.usesAsync
+      ? { slim: false as const, reason: 'the component uses async functions, streams or futures' }
+      : slimGlue(transpiled.glue)
+  const source = slimmed.slim ? slimmed.source : transpiled.glue
+  const glue = slimmed.slim ? { slim: true as const } : { slim: false as const, reason: slimmed.reason }
+  return { script: glueToScript(source), glue, modules: transpiled.modules }
+}
+
+async function compileModule(component: string, bytes: Uint8Array, capBytes: number): Promise<WebAssembly.Module> {
+  try {
+    return await WebAssembly.compile(capMemory(bytes, capBytes))
+  } catch (cause) {
+    throw new HeraldError('ERR_COMPONENT_INVALID', `component ${component}: ${oneLine(cause)}`, {
+      hint: 'the component uses a WebAssembly feature that this host does not have, or it is damaged',
+      cause,
+    })
+  }
+}
+
+function oneLine(cause: unknown): string {
+  const payload = (cause as { payload?: unknown } | null)?.payload
+  const text = typeof payload === 'string' ? payload : cause instanceof Error ? cause.message : String(cause)
+  return text.replace(/\s+/g, ' ').slice(0, 300)
+}

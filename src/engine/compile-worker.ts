@@ -1,0 +1,14 @@
+import { parentPort } from 'node:worker_threads'
+import { isHeraldError } from '../errors/herald-error.ts'
+import { type CompileJob, compileComponent } from './compile-job.ts'
+
+/** Entry of the compile worker: one job at a time, answers with the compiled component or with an error's fields. */
+const port = parentPort!
+port.on('message', async ({ job }: { job: CompileJob }) => {
+  try {
+    port.postMessage({ compiled: await compileComponent(job) })
+  } catch (error) {
+    if (!isHeraldError(error)) throw error
+    port.postMessage({ error: { code: error.code, message: error.message, hint: error.hint } })
+  }
+})

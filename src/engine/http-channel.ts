@@ -1,0 +1,90 @@
+import type { MessagePort } from 'node:worker_threads'
+
+/**
+ * What an ingress thread and a cell say to each other about HTTP. There are two ports: the *gate* that `Cell.connectHttp` returns lives
+ * as long as the cell's supervisor and tells the ingress which *lane* to use; a lane leads straight to the cell's present thread and closes
+ * with it. All messages of one turn of the event loop travel in one array, so that their order holds and a wake-up carries many.
+ *
+ * Bodies have credit: a side may have `windowBytes` sent and not yet credited; the receiver credits what it has passed on.
+ */
+export const windowBytes = 256 * 1024
+
+/** Control thread → ingress, on the gate. */
+export type GateMessage =
+  | { readonly kind: 'lane'; readonly port: MessagePort; readonly maxBodyBytes: number; readonly requestTimeoutMs: number }
+  /** No lane for now (`restarting`), or no more (`failed`, `stopped`); answer 503 with this reason. */
+  | { readonly kind: 'down'; readonly reason: string; readonly retryAfterS: number | undefined }
+
+/** Names and values in turn: `[name, value, name, value]`. */
+export type FlatHeaders = readonly string[]
+
+export const Lane = { request: 0, data: 1, end: 2, abort: 3, credit: 4, head: 5, fail: 6, reset: 7 } as const
+
+/** Ingress → cell. `id` is unique per lane. */
+export type ToCell =
+  | readonly [
+      typeof Lane.request,
+      id: number,
+      method: string,
+      scheme: 'http' | 'https',
+      authority: string,
+      pathWithQuery: string,
+      headers: FlatHeaders,
+      /** Whole body when it came with the head; `undefined`: none, or more follows as `data` (see `streaming`). */
+      body: Uint8Array | undefined,
+      streaming: boolean,
+    ]
+  | readonly [typeof Lane.data, id: number, chunk: Uint8Array]
+  | readonly [typeof Lane.end, id: number, trailers: FlatHeaders | undefined]
+  | readonly [typeof Lane.abort, id: number, reason: string]
+  | readonly [typeof Lane.credit, id: number, bytes: number]
+
+/** Cell → ingress. */
+export type ToIngress =
+  | readonly [
+      typeof Lane.head,
+      id: number,
+      status: number,
+      headers: FlatHeaders,
+      /** What of the body is there already. */
+      body: Uint8Array | undefined,
+      /** The response ends with it; trailers, if any, follow. */
+      ended: boolean,
+      trailers: FlatHeaders | undefined,
+    ]
+  | readonly [typeof Lane.data, id: number, chunk: Uint8Array]
+  | readonly [typeof Lane.end, id: number, trailers: FlatHeaders | undefined]
+  /** No head was sent: answer with this status and reason. */
+  | readonly [typeof Lane.fail, id: number, status: number, code: string, reason: string]
+  /** Break off after the head: the client must see an incomplete response. */
+  | readonly [typeof Lane.reset, id: number, reason: string]
+  | readonly [typeof Lane.credit, id: number, bytes: number]
+
+/** Collects the messages of one turn and posts them together. */
+export class LaneSender<Message> {
+  readonly #port: Pick<MessagePort, 'postMessage'>
+  #batch: Message[] = []
+  #transfer: ArrayBuffer[] = []
+  readonly #flush = (): void => {
+    const batch = this.#batch
+    const transfer = this.#transfer
+    this.#batch = []
+    if (transfer.length === 0) this.#port.postMessage(batch)
+    else {
+      this.#transfer = []
+      this.#port.postMessage(batch, transfer)
+    }
+  }
+
+  constructor(port: Pick<MessagePort, 'postMessage'>) {
+    this.#port = port
+  }
+
+  send(message: Message, chunk?: Uint8Array): void {
+    if (this.#batch.push(message) === 1) setImmediate(this.#flush)
+    // A large chunk that owns its buffer is moved, not copied.
+    if (chunk !== undefined && chunk.byteLength >= 16_384 && chunk.byteLength === chunk.buffer.byteLength) {
+      this.#transfer.push(chunk.buffer as ArrayBuffer)
+    }
+  }
+}

@@ -1,0 +1,25 @@
+const slots = { ticking: 0, beat: 1, requests: 2, failures: 3, traps: 4, inFlight: 5, instances: 6 } as const
+
+/** Counters a cell's thread writes and the engine reads without asking it: they tell also of a cell that does not answer. */
+export class Vitals {
+  readonly buffer: SharedArrayBuffer
+  readonly #cells: Int32Array
+
+  constructor(buffer = new SharedArrayBuffer(Object.keys(slots).length * Int32Array.BYTES_PER_ELEMENT)) {
+    this.buffer = buffer
+    this.#cells = new Int32Array(buffer)
+  }
+
+  get(name: keyof typeof slots): number {
+    return Atomics.load(this.#cells, slots[name])
+  }
+
+  set(name: keyof typeof slots, value: number): void {
+    Atomics.store(this.#cells, slots[name], value)
+  }
+
+  /** Only the cell's own thread adds. */
+  add(name: keyof typeof slots, amount: number): void {
+    this.#cells[slots[name]]! += amount
+  }
+}
