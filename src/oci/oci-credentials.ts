@@ -1,0 +1,19 @@
+/** How one asks one registry for access. Never logged, never part of an error. */
+export type OciCredentials =
+  | { readonly kind: 'basic'; readonly username: string; readonly password: string }
+  /** An OAuth 2 refresh token, as credential helpers give with the user name `<token>`. */
+  | { readonly kind: 'identity-token'; readonly token: string }
+
+/** Where credentials come from when a workload brings none of its own. */
+export interface OciCredentialSource {
+  /** For one registry host as in references (`ghcr.io`, `localhost:5000`). @throws ERR_OCI_CREDENTIALS_INVALID */
+  find(registry: string, options: { signal: AbortSignal }): Promise<OciCredentials | undefined>
+}
+
+/** From a workload's `imagePullSecret`; both empty means none was given (ProtoJSON leaves empty strings out). */
+export function credentialsOfPullSecret(
+  secret: { readonly username: string; readonly password: string } | undefined,
+): OciCredentials | undefined {
+  if (secret === undefined || (secret.username === '' && secret.password === '')) return undefined
+  return { kind: 'basic', username: secret.username, password: secret.password }
+}
