@@ -25,13 +25,21 @@ export interface Wasi {
 export interface WasiInstance extends Disposable {
   /** Keyed by interface without version, as jco names them: `wasi:io/poll`. */
   readonly imports: Record<string, object>
-  /** The two arguments of `wasi:http/incoming-handler#handle`, and how the exchange ended. */
-  startRequest(exchange: HttpExchange): {
-    readonly request: object
-    readonly responseOut: object
-    /** Settles once the response has been sent whole (or the guest dropped it: rejects with the reason). */
-    readonly finished: Promise<void>
-  }
+  /** For one call of `wasi:http/incoming-handler#handle`. */
+  startRequest(exchange: HttpExchange): RequestHandle
+}
+
+export interface RequestHandle {
+  /** The two arguments of `handle`. */
+  readonly request: object
+  readonly responseOut: object
+  /** Settles once the response has been sent whole (or the guest dropped it: rejects with the reason). */
+  readonly finished: Promise<void>
+  /**
+   * To be called when `handle` has returned or thrown: an answer that was not given, or a body that was not finished, is given up then
+   * (`finished` rejects, and the client of a response already begun sees it incomplete). Idempotent.
+   */
+  handlerReturned(): void
 }
 
 /** Thrown through the guest by `wasi:cli/exit`; ends the instance, never the process. */

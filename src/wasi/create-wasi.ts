@@ -1,0 +1,59 @@
+import type { InstanceContext } from '../capabilities/capability.ts'
+import { cliOfComponent, stderr, stdin, stdout } from './cli.ts'
+import { monotonicClock, timezone, wallClock } from './clocks.ts'
+import { httpOfInstance, httpRules } from './http/http-of-instance.ts'
+import { startRequest } from './http/start-request.ts'
+import { InstanceState } from './instance-state.ts'
+import { InputStream } from './io/input-stream.ts'
+import { IoError } from './io/io-error.ts'
+import { OutputStream } from './io/output-stream.ts'
+import { Pollable, poll } from './io/pollable.ts'
+import { LineLimiter, LineSink } from './line-output.ts'
+import { insecure, insecureSeed, random } from './random.ts'
+import type { Wasi, WasiInstance, WasiOptions } from './wasi.ts'
+
+export { wasiInterfaces, wasiWaits } from './wasi-interfaces.ts'
+
+/**
+ * WASI 0.2 of one component, for jco's `instantiation` mode with JSPI. The functions of `wasiWaits` must be declared as
+ * suspending imports; they return a promise only when they have to wait. Resource classes are shared by all instances.
+ */
+export function createWasi(options: WasiOptions): Wasi {
+  const rules = httpRules(options)
+  const limiter = new LineLimiter(options.onOutput, () => performance.now())
+  const shared: Record<string, object> = {
+    'wasi:io/error': { Error: IoError },
+    'wasi:io/streams': { InputStream, OutputStream },
+    'wasi:clocks/wall-clock': wallClock,
+    'wasi:clocks/timezone': timezone,
+    'wasi:random/random': random,
+    'wasi:random/insecure': insecure,
+    'wasi:random/insecure-seed': insecureSeed,
+    ...cliOfComponent(options),
+  }
+
+  return {
+    instance(context: InstanceContext): WasiInstance {
+      const state = new InstanceState(context)
+      const out = new LineSink(limiter, 'stdout')
+      const err = new LineSink(limiter, 'stderr')
+      return {
+        imports: {
+          ...shared,
+          'wasi:io/poll': { Pollable, poll: (pollables: readonly Pollable[]) => poll(state, pollables) },
+          'wasi:clocks/monotonic-clock': monotonicClock(state),
+          'wasi:cli/stdin': stdin(state),
+          'wasi:cli/stdout': stdout(state, out),
+          'wasi:cli/stderr': stderr(state, err),
+          ...httpOfInstance(state, rules),
+        },
+        startRequest: (exchange) => startRequest(state, rules, exchange),
+        [Symbol.dispose]() {
+          state.end(new Error('the instance was discarded'))
+          out.finish()
+          err.finish()
+        },
+      }
+    },
+  }
+}

@@ -1,0 +1,130 @@
+import type { InstanceContext } from '../capabilities/capability.ts'
+import type { Waitable } from './io/waitable.ts'
+
+/**
+ * A guest that always finds its waits satisfied would never let the event loop run, and whatever it polls for could not
+ * arrive. So every so many immediate returns in a row one yields to the event loop.
+ */
+const immediateReturnsBeforeYield = 128
+
+/** Files, sockets, outgoing requests: closed with the instance at the latest. */
+export interface Closable {
+  /** Idempotent, never throws. */
+  close(): void
+}
+
+/**
+ * What belongs to one instance of a component: its pending waits and everything it has open. Ends when the context's signal
+ * is aborted or on `end`; then every pending and later wait is rejected and every open resource closed.
+ */
+export class InstanceState {
+  readonly #waits = new Set<(reason: Error) => void>()
+  readonly #open = new Set<Closable>()
+  readonly #signal: AbortSignal
+  readonly #onAbort: () => void
+  #immediateReturns = 0
+  #endReason: Error | undefined
+
+  constructor(context: InstanceContext) {
+    this.#signal = context.signal
+    this.#onAbort = () => this.end(toError(this.#signal.reason))
+    if (this.#signal.aborted) this.#onAbort()
+    else this.#signal.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  get ended(): boolean {
+    return this.#endReason !== undefined
+  }
+
+  /** How many files, sockets and the like are open. */
+  get openCount(): number {
+    return this.#open.size
+  }
+
+  /** @throws the reason once the instance has ended. */
+  throwIfEnded(): void {
+    if (this.#endReason !== undefined) throw this.#endReason
+  }
+
+  /**
+   * Closes `resource` with the instance, at once when it has ended already.
+   * @throws Error (a trap) when the instance has too many open.
+   */
+  adopt(resource: Closable): void {
+    if (this.#endReason !== undefined) {
+      resource.close()
+      throw this.#endReason
+    }
+    this.#open.add(resource)
+  }
+
+  release(resource: Closable): void {
+    this.#open.delete(resource)
+  }
+
+  /** Resolves once `waitable` is ready. @throws the end's reason. Always settles by the instance's end. */
+  waitFor(waitable: Waitable): Promise<void> {
+    return this.waitForAny([waitable])
+  }
+
+  waitForAny(waitables: readonly Waitable[]): Promise<void> {
+    this.throwIfEnded()
+    this.#immediateReturns = 0
+    return new Promise((resolve, reject) => {
+      const stop = (): void => {
+        this.#waits.delete(onEnd)
+        for (const waitable of waitables) waitable.unlisten(check)
+      }
+      const check = (): void => {
+        for (const waitable of waitables) {
+          if (!waitable.ready()) continue
+          stop()
+          resolve()
+          return
+        }
+      }
+      const onEnd = (reason: Error): void => {
+        stop()
+        reject(reason)
+      }
+      this.#waits.add(onEnd)
+      for (const waitable of waitables) waitable.listen(check)
+    })
+  }
+
+  /**
+   * To be called by a waiting function that has its result at once: `undefined` means return it, a promise means that the event
+   * loop is due a turn first.
+   */
+  breathe(): Promise<void> | undefined {
+    this.throwIfEnded()
+    if (++this.#immediateReturns < immediateReturnsBeforeYield) return undefined
+    this.#immediateReturns = 0
+    return new Promise((resolve, reject) => {
+      const turn = setImmediate(() => {
+        this.#waits.delete(onEnd)
+        resolve()
+      })
+      const onEnd = (reason: Error): void => {
+        clearImmediate(turn)
+        reject(reason)
+      }
+      this.#waits.add(onEnd)
+    })
+  }
+
+  /** Idempotent. */
+  end(reason: Error): void {
+    if (this.#endReason !== undefined) return
+    this.#endReason = reason
+    this.#signal.removeEventListener('abort', this.#onAbort)
+    for (const wait of [...this.#waits]) wait(reason)
+    this.#waits.clear()
+    for (const resource of [...this.#open]) resource.close()
+    this.#open.clear()
+  }
+}
+
+function toError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error('the instance was ended', { cause: reason })
+}
