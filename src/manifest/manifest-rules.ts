@@ -1,4 +1,5 @@
 import { parseAudiences } from './audiences.ts'
+import { parseHttpHost } from './http-hosts.ts'
 import type { KeyPath, Problem } from './problem.ts'
 import { serviceComponentName } from './workload.ts'
 
@@ -37,7 +38,9 @@ export function checkWorkloadSpec(spec: unknown, path: KeyPath): Findings {
     checkUnit(component, at, spec, problems, warnings)
   })
   if (service !== undefined) checkUnit(service, [...path, 'service'], spec, problems, warnings)
-  problems.push(...checkHostInterfaces(list(record(spec).hostInterfaces), [...path, 'hostInterfaces']))
+  const interfaces = checkHostInterfaces(list(record(spec).hostInterfaces), [...path, 'hostInterfaces'])
+  problems.push(...interfaces.problems)
+  warnings.push(...interfaces.warnings)
   problems.push(...checkVolumes(list(record(spec).volumes), [...path, 'volumes']))
   if (record(spec).kubernetes !== undefined) warnings.push(kubernetesWarning([...path, 'kubernetes']))
   return { problems, warnings }
@@ -105,17 +108,18 @@ function checkUnit(unit: unknown, path: KeyPath, spec: unknown, problems: Proble
       message: 'taken as 1: Herald gives every call an instance of its own; calls overlap through poolSize',
     })
   }
-  if (typeof maxInvocations === 'number' && maxInvocations > 0 && !poolSize) {
+  if (typeof maxInvocations === 'number' && maxInvocations > 0 && poolSize === 0) {
     warnings.push({
       path: [...path, 'maxInvocations'],
       at: 'key',
-      message: 'no effect without poolSize: no instance outlives its call',
+      message: 'no effect with poolSize: 0, where no instance outlives its call',
     })
   }
 }
 
-function checkHostInterfaces(entries: readonly unknown[], path: KeyPath): Problem[] {
+function checkHostInterfaces(entries: readonly unknown[], path: KeyPath): Findings {
   const problems: Problem[] = []
+  const warnings: Problem[] = []
   const exact = new Map<string, number>()
   const unnamed = new Map<string, number>()
   entries.forEach((entry, index) => {
@@ -144,8 +148,39 @@ function checkHostInterfaces(entries: readonly unknown[], path: KeyPath): Proble
     if (!exact.has(key)) exact.set(key, index)
     if (name === '' && !unnamed.has(wit)) unnamed.set(wit, index)
     if (wit === 'wasmcloud:identity') problems.push(...checkAudiences(config, [...path, index]))
+    if (wit === 'wasi:http') {
+      problems.push(...checkHttpHosts(config, [...path, index]))
+      warnings.push(...unknownHttpKeys(config, [...path, index]))
+    }
   })
-  return problems
+  return { problems, warnings }
+}
+
+function checkHttpHosts(config: unknown, path: KeyPath): Problem[] {
+  return (['host', 'host-aliases'] as const).flatMap((key) => {
+    const value = record(config)[key]
+    if (typeof value !== 'string') return []
+    const wrong = value.split(',').find((name) => parseHttpHost(name) === undefined)
+    if (wrong === undefined) return []
+    return [
+      {
+        path: [...path, 'config', key],
+        at: 'value',
+        message: `${JSON.stringify(wrong.trim())} is no host name`,
+        hint: 'write it as a Host header has it, without scheme, port and path; * is any host',
+      },
+    ]
+  })
+}
+
+function unknownHttpKeys(config: unknown, path: KeyPath): Problem[] {
+  return Object.keys(record(config))
+    .filter((key) => key !== 'host' && key !== 'host-aliases')
+    .map((key) => ({
+      path: [...path, 'config', key],
+      at: 'key',
+      message: 'no effect: wasi:http has host and host-aliases',
+    }))
 }
 
 function checkAudiences(config: unknown, path: KeyPath): Problem[] {

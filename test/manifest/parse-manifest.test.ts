@@ -309,6 +309,15 @@ const refused: { title: string; text: string; problems: string[] }[] = [
     ],
   },
   {
+    title: 'an HTTP host with a port',
+    text: deployment(
+      `${component}\nhostInterfaces:\n- {namespace: wasi, package: http, interfaces: [incoming-handler], config: {host: "a.example:80"}}`,
+    ),
+    problems: [
+      `ERR_MANIFEST_INVALID: workload.yaml:10:89 (${template}.hostInterfaces[0].config.host): "a.example:80" is no host name — write it as a Host header has it, without scheme, port and path; * is any host`,
+    ],
+  },
+  {
     title: 'values that only a cluster has',
     text: deployment(
       `components:\n- name: api\n  image: file://api.wasm\n  localResources:\n    environment:\n      configFrom: [{name: cm}]\n      secretFrom: [{name: s}]\nhostInterfaces:\n- {namespace: wasi, package: keyvalue, interfaces: [store], secretFrom: [{name: kv}]}`,
@@ -394,6 +403,9 @@ spec:
         imagePullSecret: {name: regcred}
         maxConcurrency: 8
         maxInvocations: 10
+        poolSize: 0
+      hostInterfaces:
+      - {namespace: wasi, package: http, interfaces: [incoming-handler], config: {path: /}}
 `)
   assert.deepEqual(
     warnings.map(({ where }) => `${where.line}:${where.column} ${where.key}`),
@@ -405,6 +417,7 @@ spec:
       `14:9 ${template}.components[0].imagePullSecret`,
       `15:9 ${template}.components[0].maxConcurrency`,
       `16:9 ${template}.components[0].maxInvocations`,
+      `19:83 ${template}.hostInterfaces[0].config.path`,
     ],
   )
 })
