@@ -6,20 +6,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { scanForTokens } from '../test/support/scan-for-tokens.ts'
 import { buildComponents } from './build-components.ts'
-import { buildServers, ensureDebianPackages } from './servers.ts'
+import { buildServers, ensureDebianPackages, wasmCompilerPackages } from './servers.ts'
 
 const root = join(import.meta.dirname, '..')
 const say = (line: string) => console.error(line)
 
 const named = process.argv.slice(2)
-const files = (named.length > 0 ? named : ['test/**/*.test.ts']).flatMap((pattern) => globSync(pattern, { cwd: root })).sort()
+const files = (named.length > 0 ? named : ['test/**/*.test.ts'])
+  .flatMap((pattern) => globSync(pattern, { cwd: root }))
+  .sort()
 if (files.length === 0) {
   say(`no test file matches ${named.join(' ')}`)
   process.exit(2)
 }
 
-await ensureDebianPackages(['clang', 'lld', 'wasi-libc', 'libclang-rt-14-dev-wasm32'], { log: say })
-await buildServers(['spire', 'minio', 'nats', 'registry'], { log: say })
+await ensureDebianPackages(wasmCompilerPackages)
+await buildServers(['spire', 'minio', 'nats', 'registry'])
 await buildComponents([], { log: say })
 
 const logDir = mkdtempSync(join(tmpdir(), 'herald-test-logs-'))

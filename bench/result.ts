@@ -1,0 +1,49 @@
+/** One figure of a benchmark, over all its rounds. */
+export type BenchResult = {
+  /** What was measured, with its peer when it is a ratio: `hello over bare node:http`. */
+  readonly measure: string
+  /** `requests/s`, `µs`, `ratio`. */
+  readonly unit: string
+  readonly median: number
+  readonly min: number
+  readonly max: number
+  /** Rounds behind the median. */
+  readonly samples: number
+  readonly goal?: { readonly comparison: '≥' | '≤'; readonly value: number }
+}
+
+export type BenchOptions = {
+  /** Interleaved rounds of each side. */
+  readonly rounds: number
+  /** Length of one round of one side, seconds. */
+  readonly secondsPerRound: number
+  /** Progress, a line each, to standard error. */
+  readonly say: (line: string) => void
+}
+
+export type BenchRun = (options: BenchOptions) => Promise<BenchResult[]>
+
+/** Median and spread of one series. @throws RangeError when there is no sample. */
+export function summarize(
+  measure: string,
+  unit: string,
+  samples: readonly number[],
+  goal?: BenchResult['goal'],
+): BenchResult {
+  const sorted = [...samples].sort((a, b) => a - b)
+  const middle = sorted.length / 2
+  const low = sorted[Math.ceil(middle) - 1]
+  const high = sorted[Math.floor(middle)]
+  if (low === undefined || high === undefined) throw new RangeError(`${measure}: no sample`)
+  const min = sorted[0] ?? low
+  const max = sorted.at(-1) ?? high
+  return {
+    measure,
+    unit,
+    median: (low + high) / 2,
+    min,
+    max,
+    samples: sorted.length,
+    ...(goal === undefined ? {} : { goal }),
+  }
+}
