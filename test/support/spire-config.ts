@@ -28,7 +28,7 @@ server {
   ca_ttl = "${layout.caTtl}"
   default_jwt_svid_ttl = "${layout.defaultJwtSvidTtl}"
   jwt_issuer = "${layout.issuer}"
-  experimental { cache_reload_interval = "${layout.syncInterval}" }
+  experimental { cache_reload_interval = "100ms" }
 }
 plugins {
   DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${join(data, 'datastore.sqlite3')}" } }

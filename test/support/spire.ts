@@ -25,7 +25,7 @@ export interface SpireOptions {
   readonly oidc?: boolean
   /** Whether the agent runs from the beginning; default true. Without it the admin socket is absent until `startAgent()`. */
   readonly agent?: boolean
-  /** A Go duration, default `1s`: how often the server reloads its entries and the agent asks for them. */
+  /** A Go duration, default `1s`: how often the agent asks the server for its entries (SPIRE's own default is 5 s). */
   readonly syncInterval?: string
 }
 
@@ -67,14 +67,14 @@ export interface Spire extends AsyncDisposable {
   readonly discoveryUrl: string
   /** By `spire-server entry create`. @returns the entry's id. */
   createEntry(entry: NewEntry): Promise<string>
-  /** By `spire-server entry delete`; resolves once the server has done it: the agent follows within two sync intervals. */
+  /** By `spire-server entry delete`; resolves once the server has done it: the agent follows within a sync interval or two. */
   deleteEntry(id: string): Promise<void>
   listEntries(): Promise<readonly Entry[]>
   /** A token signed by the server for any SPIFFE ID, without an entry (`spire-server jwt mint`). Do not log it. */
   mintJwtSvid(svid: { spiffeId: string; audience: string; ttlS?: number }): Promise<string>
   /** The token that the agent's Workload API gives this process, with the host's SPIFFE ID (`spire-agent api fetch jwt`). Do not log it. */
   fetchHostJwtSvid(audience: string): Promise<string>
-  /** Starts the agent with the same data directory; resolves once its admin socket accepts connections. */
+  /** Starts the agent with the same data directory; resolves once its admin socket accepts connections and it has the host's entry, if there is one. */
   startAgent(): Promise<void>
   /** SIGTERM, and waits for the end. */
   stopAgent(): Promise<void>
@@ -149,8 +149,10 @@ export async function startSpire(options: SpireOptions = {}): Promise<Spire> {
   }
 
   let joinToken: string | undefined = ''
+  let hostEntryId: string | undefined
   async function startAgent(): Promise<void> {
     if (isRunning(running.agent)) return
+    const logLength = logs.agent.text().length
     for (const path of [layout.adminSocketPath, layout.workloadSocketPath]) rmSync(path, { force: true })
     if (joinToken === '') {
       const answer = await spireServer(
@@ -173,6 +175,7 @@ export async function startSpire(options: SpireOptions = {}): Promise<Spire> {
       isReady: () => socketAccepts(layout.adminSocketPath),
     })
     joinToken = undefined
+    if (hostEntryId !== undefined) await agentHasSeen(hostEntryId, hostSpiffeId, logLength)
   }
 
   async function createEntry(entry: NewEntry): Promise<string> {
@@ -195,9 +198,9 @@ export async function startSpire(options: SpireOptions = {}): Promise<Spire> {
   }
 
   /** The agent's debug log names every entry that it takes over: `msg="Entry created" entry=<id>`. */
-  async function agentHasSeen(entryId: string, spiffeId: string): Promise<void> {
+  async function agentHasSeen(entryId: string, spiffeId: string, sinceLogLength = 0): Promise<void> {
     const deadline = performance.now() + 20_000
-    while (!logs.agent.text().includes(`entry=${entryId}`)) {
+    while (!logs.agent.text().includes(`msg="Entry created" entry=${entryId}`, sinceLogLength)) {
       if (performance.now() > deadline) {
         throw new Error(
           `the agent has not taken over the entry ${entryId} (${spiffeId}) within 20 s. It gets the entries below its own only: ` +
