@@ -1,0 +1,76 @@
+import { shellCommand } from './shell-word.ts'
+import type { TrustBuilder } from './trust-builder.ts'
+
+/** A `spiffe` identity provider for the trust domain, and a client that authenticates with the SVID of this SPIFFE ID alone. */
+export const trustKeycloak: TrustBuilder = {
+  kind: 'keycloak',
+  title: 'Keycloak: SPIFFE identity provider and client',
+  formats: ['commands'],
+  needsIssuer: false,
+  audience: undefined,
+  settings: [
+    { name: 'realm', meaning: 'realm', example: 'shop', pattern: /^[\w.-]+$/, required: true },
+    {
+      name: 'bundle-endpoint',
+      meaning: "URL of the trust domain's SPIFFE bundle or key set",
+      example: 'https://spire.example.org:8443',
+      pattern: /^https?:\/\/\S+$/,
+      required: true,
+    },
+    {
+      name: 'provider',
+      meaning: 'alias of the identity provider',
+      example: 'spiffe',
+      pattern: /^[\w-]+$/,
+      required: false,
+      default: 'spiffe',
+    },
+  ],
+  build(input) {
+    const provider = {
+      alias: input.one('provider'),
+      providerId: 'spiffe',
+      enabled: true,
+      config: {
+        // 26.4 reads `issuer`, later versions `trustDomain`; each ignores the other.
+        issuer: `spiffe://${input.trustDomain}`,
+        trustDomain: `spiffe://${input.trustDomain}`,
+        bundleEndpoint: input.one('bundle-endpoint'),
+      },
+    }
+    const client = {
+      clientId: input.spiffeId,
+      name: input.name,
+      enabled: true,
+      publicClient: false,
+      standardFlowEnabled: false,
+      implicitFlowEnabled: false,
+      directAccessGrantsEnabled: false,
+      serviceAccountsEnabled: true,
+      fullScopeAllowed: false,
+      clientAuthenticatorType: 'federated-jwt',
+      attributes: {
+        'jwt.credential.issuer': input.one('provider'),
+        'jwt.credential.sub': input.spiffeId,
+        'standard.token.exchange.enabled': 'true',
+      },
+    }
+    const create = (what: string, file: string) => ({
+      kind: 'command' as const,
+      command: shellCommand('kcadm.sh', 'create', what, ['-r', input.one('realm')], ['-f', file]),
+    })
+    return {
+      kind: 'keycloak',
+      steps: [
+        { kind: 'file', path: 'identity-provider.json', text: `${JSON.stringify(provider, undefined, 2)}\n` },
+        create('identity-provider/instances', 'identity-provider.json'),
+        { kind: 'file', path: 'client.json', text: `${JSON.stringify(client, undefined, 2)}\n` },
+        create('clients', 'client.json'),
+      ],
+      notes: [
+        'Keycloak 26.4 or later, started with --features=spiffe (26.4: --features=spiffe,client-auth-federated).',
+        `Ask for one audience, ${input.audience}, which must be the realm's issuer; tokens may live 300 s.`,
+      ],
+    }
+  },
+}
