@@ -41,7 +41,7 @@ async function main([command, ...names]: readonly string[]): Promise<number> {
     case 'list':
       for (const name of serverNames) {
         const programs = Object.keys(serverBuilds[name].programs).join(', ')
-        process.stdout.write(`${name.padEnd(10)} ${(await pinnedVersion(name)).padEnd(38)} ${programs}\n`)
+        process.stdout.write(`${name.padEnd(14)} ${(await pinnedVersion(name)).padEnd(38)} ${programs}\n`)
       }
       return 0
     case 'path': {

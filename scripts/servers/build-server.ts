@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { type ServerBuild, type ServerName, serverBuilds } from './catalog.ts'
 import { withMachineLock } from './machine-lock.ts'
 import { lastLines, type RunResult, runProgram } from './run-program.ts'
@@ -32,7 +32,7 @@ export async function buildServer(name: ServerName, options: BuildOptions = {}):
   const environment = options.environment ?? process.env
   const log = options.log ?? ((line) => process.stderr.write(`servers: ${line}\n`))
   const wrapper = join(options.wrappersDirectory ?? join(import.meta.dirname, '../../test/servers'), name)
-  const cache = join(options.cacheDirectory ?? cacheDirectoryFor(environment), 'servers')
+  const cache = resolve(options.cacheDirectory ?? cacheDirectoryFor(environment), 'servers')
 
   const go = await goEnvironment(name, wrapper, environment)
   const key = await cacheKey(name, wrapper, build, go)
@@ -53,7 +53,13 @@ export async function buildServer(name: ServerName, options: BuildOptions = {}):
         const result = await runProgram(
           'go',
           [
-            ...['build', '-mod=readonly', '-trimpath', '-buildvcs=false', `-ldflags=${linkerFlags}`],
+            ...[
+              'build',
+              '-mod=readonly',
+              '-trimpath',
+              '-buildvcs=false',
+              `-ldflags=${linkerFlags} ${build.linkerFlags ?? ''}`,
+            ],
             ...['-o', `${join(scratch, 'bin')}/`],
             ...Object.values(build.programs),
           ],

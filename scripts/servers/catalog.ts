@@ -4,6 +4,8 @@ export interface ServerBuild {
   readonly module: string
   /** Program name, as `go build -o DIR/` names it, to the import path of its main package. */
   readonly programs: Readonly<Record<string, string>>
+  /** More for `go build -ldflags`: versions that the upstream build stamps and a build from the module does not have. */
+  readonly linkerFlags?: string
   /** Why a C compiler is needed; absent when none is. */
   readonly needsCompilerFor?: string
 }
@@ -28,6 +30,19 @@ export const serverBuilds = {
     module: 'github.com/distribution/distribution/v3',
     programs: { registry: 'github.com/distribution/distribution/v3/cmd/registry' },
   },
+  etcd: { module: 'go.etcd.io/etcd/server/v3', programs: { etcd: '.' } },
+  'kube-apiserver': {
+    module: 'k8s.io/kubernetes',
+    programs: { 'kube-apiserver': './kube-apiserver', kubectl: './kubectl' },
+    linkerFlags: ['gitVersion=v1.34.2', 'gitMajor=1', 'gitMinor=34', 'gitTreeState=clean']
+      .map((setting) => `-X k8s.io/component-base/version.${setting}`)
+      .join(' '),
+  },
+  helm: { module: 'helm.sh/helm/v4', programs: { helm: 'helm.sh/helm/v4/cmd/helm' } },
+  kubeconform: {
+    module: 'github.com/yannh/kubeconform',
+    programs: { kubeconform: 'github.com/yannh/kubeconform/cmd/kubeconform' },
+  },
 } as const satisfies Record<string, ServerBuild>
 
 export type ServerName = keyof typeof serverBuilds
@@ -37,6 +52,9 @@ type ProgramsOf<Name extends ServerName> = keyof (typeof serverBuilds)[Name]['pr
 export type ProgramName = { [Name in ServerName]: ProgramsOf<Name> }[ServerName] & string
 
 export const serverNames = Object.keys(serverBuilds) as readonly ServerName[]
+
+/** Those that `npm test` runs, in the order in which to build them; the others are for trying charts out. */
+export const serversOfTestRun = ['spire', 'minio', 'nats', 'registry'] as const satisfies readonly ServerName[]
 
 /** @throws if there is no such server; the message lists those there are. */
 export function parseServerName(text: string): ServerName {

@@ -4,7 +4,7 @@ import { cpSync, existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { suite, test } from 'node:test'
 import { type BuildOptions, buildServer } from '../../scripts/servers/build-server.ts'
-import { serverBuilds, serverNames } from '../../scripts/servers/catalog.ts'
+import { serverBuilds, serverNames, serversOfTestRun } from '../../scripts/servers/catalog.ts'
 import { ensureDebianPackages } from '../../scripts/servers/debian-packages.ts'
 import { programPath } from '../../scripts/servers.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
@@ -79,7 +79,7 @@ suite('buildServer', () => {
   })
 })
 
-for (const name of serverNames) {
+for (const name of serversOfTestRun) {
   for (const program of Object.keys(serverBuilds[name].programs)) {
     test(`${program} of ${name} is built and runs`, async () => {
       const path = await programPath(program as Parameters<typeof programPath>[0])

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -87,6 +88,20 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     else rmSync(folder, { recursive: true }) // a process that is killed cannot remove its folder
   })
 }
+
+test('a server that nobody disposes of does not keep its process from ending, and ends with it', async () => {
+  const harness = JSON.stringify(join(import.meta.dirname, 'server-process.ts'))
+  const script = `
+    const { startServerProcess } = await import(${harness})
+    const server = await startServerProcess({ name: 'left', program: process.execPath, args: ['-e', ${JSON.stringify(forever)}], isReady: async () => true })
+    console.log(server.pid)`
+  const owner = spawn(node, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const exited = once(owner, 'exit', { signal: AbortSignal.timeout(20_000) })
+  const pid = Number(await firstLine(owner.stdout))
+  assert.deepEqual(await exited, [0, null])
+  for (let waited = 0; isAlive(pid) && waited < 5000; waited += 25) await sleep(25)
+  assert.equal(isAlive(pid), false)
+})
 
 test('the logs of all servers of this process are collected by name', async () => {
   await using _ = await startServerProcess({

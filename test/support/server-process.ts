@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeExit } from './before-exit.ts'
 import { type Log, startLog } from './log.ts'
@@ -35,7 +36,8 @@ export interface ServerProcess extends AsyncDisposable {
 const parentDeathWrapper = '/usr/bin/setpriv'
 
 /**
- * Starts a server and resolves once it is ready. It dies with this process, however this process ends (on Linux even by SIGKILL).
+ * Starts a server and resolves once it is ready. It dies with this process, however this process ends (on Linux even by SIGKILL),
+ * and does not keep this process alive: a test that fails before it disposes of its server ends all the same.
  * @throws if it ends before or does not become ready in time; the message has the end of its log.
  */
 export async function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
@@ -60,6 +62,7 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
     })
   })
   const server = describe(child, log, ended)
+  keepsProcessAlive(child, false)
 
   const timeoutMs = options.readyTimeoutMs ?? 60_000
   const deadline = AbortSignal.timeout(timeoutMs)
@@ -91,6 +94,7 @@ function describe(child: ChildProcess, log: Log, ended: Promise<void>): ServerPr
       : { code: child.exitCode, signal: child.signalCode }
   const end = async (signal: NodeJS.Signals) => {
     if (child.pid === undefined) return
+    keepsProcessAlive(child, true)
     child.kill(signal)
     await ended
   }
@@ -104,6 +108,13 @@ function describe(child: ChildProcess, log: Log, ended: Promise<void>): ServerPr
     },
     kill: () => end('SIGKILL'),
     [Symbol.asyncDispose]: () => end('SIGKILL'),
+  }
+}
+
+function keepsProcessAlive(child: ChildProcess, yes: boolean): void {
+  for (const handle of [child, child.stdout as Socket | null, child.stderr as Socket | null]) {
+    if (yes) handle?.ref()
+    else handle?.unref()
   }
 }
 

@@ -8,7 +8,7 @@ export interface TemporaryDirectory extends Disposable {
 }
 
 /**
- * A new empty folder that goes with its owner, or with this process. Its path is short, because a Unix socket below it may have 107 bytes.
+ * A new empty folder that goes with its owner, or with this process (unless that is ended by SIGKILL). Its path is short, because a Unix socket below it may have 107 bytes.
  */
 export function temporaryDirectory(): TemporaryDirectory {
   const parent = tmpdir().length <= 40 ? tmpdir() : '/tmp'
