@@ -1,0 +1,199 @@
+import type { Clock } from '../clock/clock.ts'
+import { HeraldError } from '../errors/herald-error.ts'
+import type { Log } from '../observability/log.ts'
+import type { JwtSvid } from '../spiffe/jwt-svid.ts'
+import { startDeadline } from './deadline.ts'
+import type { SvidTuning } from './svid-tuning.ts'
+import { isDenial } from './svid-verification.ts'
+import { waitWithin } from './wait-within.ts'
+
+export type EvictionReason =
+  /** The X.509 stream no longer shows the SPIFFE ID. */
+  | 'entry-gone'
+  /** The authority refused when asked again. */
+  | 'denied'
+  /** Too many tokens are held. */
+  | 'capacity'
+
+export type SvidChange =
+  | { readonly kind: 'renewed'; readonly svid: JwtSvid; readonly usableUntilMs: number }
+  | { readonly kind: 'evicted'; readonly svid: JwtSvid; readonly reason: EvictionReason }
+
+/** A verified SVID and the moment until which it is handed out (its expiry less the skew), ms since the epoch. */
+export type UsableSvid = { readonly svid: JwtSvid; readonly usableUntilMs: number }
+
+export type SvidSlotOptions = {
+  /** Asks the authority, chooses and verifies. */
+  readonly fetch: (signal: AbortSignal) => Promise<JwtSvid>
+  readonly clock: Clock
+  /** 0 ≤ x < 1. */
+  readonly random: () => number
+  readonly tuning: SvidTuning
+  readonly log: Log
+  readonly onChange: (change: SvidChange) => void
+  /** Ends fetches and renewals. */
+  readonly lifetime: AbortSignal
+}
+
+/** One component's SVID for one set of audiences: fetched once for all who wait, kept, renewed in the background, evicted. */
+export class SvidSlot {
+  readonly #options: SvidSlotOptions
+  #held: UsableSvid | undefined
+  #fetching: Promise<UsableSvid> | undefined
+  #refusal: { readonly error: HeraldError; readonly untilMs: number } | undefined
+  /** Somebody has waited for the fetch under way in vain. */
+  #overdue = false
+  /** Rises with every eviction: what a fetch brings that began before it is thrown away. */
+  #epoch = 0
+  #failedRenewals = 0
+  #schedule: AbortController | undefined
+
+  constructor(options: SvidSlotOptions) {
+    this.#options = options
+  }
+
+  /** What may be handed out now, from memory. */
+  usable(): UsableSvid | undefined {
+    return this.#held !== undefined && this.#options.clock.nowMs() < this.#held.usableUntilMs ? this.#held : undefined
+  }
+
+  get isFetching(): boolean {
+    return this.#fetching !== undefined
+  }
+
+  async get(signal: AbortSignal): Promise<UsableSvid> {
+    signal.throwIfAborted()
+    const { clock, tuning } = this.#options
+    const held = this.usable()
+    if (held !== undefined) return held
+    if (this.#refusal !== undefined && clock.nowMs() < this.#refusal.untilMs) throw this.#refusal.error
+    const timeoutMs = this.#overdue ? tuning.overdueWaitMs : tuning.callerWaitMs
+    return waitWithin(this.#fetch(), {
+      signal,
+      clock,
+      timeoutMs,
+      timeoutError: () => {
+        this.#overdue = true
+        return new HeraldError('ERR_SVID_TIMEOUT', `the authority did not deliver within ${timeoutMs} ms`, {
+          hint: 'try again: the fetch goes on in the background',
+        })
+      },
+    })
+  }
+
+  /** Asks the authority whether what is held still stands. Evicts if it says no; keeps if it says nothing. */
+  revalidate(): void {
+    if (this.#held !== undefined) this.#fetch().catch(() => {})
+  }
+
+  /** Drops what is held, and what a fetch under way would bring. */
+  evict(reason: EvictionReason): void {
+    this.#epoch += 1
+    this.#schedule?.abort()
+    const held = this.#held
+    this.#held = undefined
+    if (held !== undefined) this.#options.onChange({ kind: 'evicted', svid: held.svid, reason })
+  }
+
+  forgetRefusal(): void {
+    this.#refusal = undefined
+  }
+
+  #fetch(): Promise<UsableSvid> {
+    if (this.#fetching === undefined) {
+      this.#fetching = this.#fetchAndKeep().finally(() => {
+        this.#fetching = undefined
+        this.#overdue = false
+      })
+      // Whoever waits sees the failure; when all have left, nobody needs to.
+      this.#fetching.catch(() => {})
+    }
+    return this.#fetching
+  }
+
+  async #fetchAndKeep(): Promise<UsableSvid> {
+    const { fetch, clock, tuning, lifetime } = this.#options
+    using deadline = startDeadline(clock, tuning.fetchMs, lifetime)
+    for (;;) {
+      const epoch = this.#epoch
+      try {
+        const svid = await fetch(deadline.signal)
+        if (epoch === this.#epoch) return this.#keep(svid)
+        deadline.signal.throwIfAborted()
+      } catch (error) {
+        if (isDenial(error) && epoch === this.#epoch) this.#deny(error)
+        throw error
+      }
+    }
+  }
+
+  #keep(svid: JwtSvid): UsableSvid {
+    const { clock, tuning, onChange, log } = this.#options
+    const nowMs = clock.nowMs()
+    const expiresAtMs = svid.expiresAt.getTime()
+    const issuedAtMs = Math.min(svid.issuedAt?.getTime() ?? nowMs, nowMs)
+    const lifetimeMs = expiresAtMs - issuedAtMs
+    const usableUntilMs = expiresAtMs - Math.min(tuning.expirySkewMs, lifetimeMs / 5)
+    if (usableUntilMs <= nowMs) {
+      throw new HeraldError('ERR_JWT_SVID_EXPIRED', `the JWT-SVID of ${svid.spiffeId} is about to expire`, {
+        hint: 'see whether the SPIRE agent reaches its server, and compare their clocks with this one',
+      })
+    }
+    if (svid.issuedAt !== undefined && svid.issuedAt.getTime() > nowMs + 60_000) {
+      const aheadS = Math.round((svid.issuedAt.getTime() - nowMs) / 1000)
+      log.warn({ event: 'svid.clock-skew', spiffeId: svid.spiffeId, aheadS }, 'the authority is ahead of this clock')
+    }
+    const replaced = this.#held
+    const usable = { svid, usableUntilMs }
+    this.#held = usable
+    this.#refusal = undefined
+    this.#failedRenewals = 0
+    this.#scheduleRenewal(issuedAtMs, lifetimeMs)
+    if (replaced !== undefined && replaced.svid.reveal() !== svid.reveal()) {
+      onChange({ kind: 'renewed', svid, usableUntilMs })
+    }
+    return usable
+  }
+
+  #deny(error: HeraldError): void {
+    const { clock, tuning } = this.#options
+    this.#refusal = { error, untilMs: clock.nowMs() + tuning.refusalMs }
+    this.evict('denied')
+  }
+
+  /**
+   * At half of the lifetime ± a fifth of that, so that tokens issued together are not renewed together. A SPIRE agent hands out the old
+   * token until about half of its life, so one that is past that moment is asked for again a tenth of a lifetime later.
+   */
+  #scheduleRenewal(issuedAtMs: number, lifetimeMs: number): void {
+    const { clock, random } = this.#options
+    const inMs = issuedAtMs + lifetimeMs * (0.4 + 0.2 * random()) - clock.nowMs()
+    this.#renewIn(inMs > 0 ? inMs : lifetimeMs * 0.1 * (0.5 + random()))
+  }
+
+  #renewIn(durationMs: number): void {
+    const { clock, lifetime } = this.#options
+    this.#schedule?.abort()
+    const schedule = new AbortController()
+    this.#schedule = schedule
+    clock.sleep(Math.max(durationMs, 200), { signal: AbortSignal.any([schedule.signal, lifetime]) }).then(
+      () => this.#renew(),
+      () => {},
+    )
+  }
+
+  async #renew(): Promise<void> {
+    const { log, random, lifetime } = this.#options
+    try {
+      await this.#fetch()
+    } catch (error) {
+      const usable = this.usable()
+      if (usable === undefined || lifetime.aborted) return
+      this.#failedRenewals += 1
+      const { spiffeId, expiresAt } = usable.svid
+      const { code, message } = error as HeraldError
+      log.warn({ event: 'svid.renewal.failed', spiffeId, expiresAt, code }, message)
+      this.#renewIn(Math.min(500 * 2 ** this.#failedRenewals, 15_000) * (0.5 + random()))
+    }
+  }
+}
