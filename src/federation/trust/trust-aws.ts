@@ -43,7 +43,7 @@ export const trustAws: TrustBuilder = {
 
 /** What IAM calls the provider: the issuer without its scheme. Condition keys begin with it. */
 export function providerNameOf(issuer: string): string {
-  return issuer.replace(/^https:\/\//, '')
+  return issuer.replace(/^https?:\/\//, '')
 }
 
 export function awsTrustPolicy(input: TrustInput): object {

@@ -11,14 +11,14 @@ export const trustNats: TrustBuilder = {
     {
       name: 'callout-issuer',
       meaning: 'public account nkey with which the callout signs',
-      example: 'ABJHLOVMPA4CI6R5KLNGOB4GSLNIY7IOUPAJC4YFNDLQVIOBYQGUWVLA',
+      example: 'ABST5C42SJSM4PXGY523P7LOGZWL2PV2ZVHX7VEPMOLTIE7ZIO7V2NOG',
       pattern: /^A[A-Z2-7]{55}$/,
       required: true,
     },
     {
       name: 'callout-user',
       meaning: 'public user nkey with which the callout connects',
-      example: 'UBO2MQV67TQTVIRV3XFTEZOACM4WLOCMCDMAWN5QVN5PI2N6JHTVDRON',
+      example: 'UCUZJMSVUE3JVPAUPFXZV33EZBC62R4LL24BYACRPIBAADYAR33QUOK4',
       pattern: /^U[A-Z2-7]{55}$/,
       required: true,
     },

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { HeraldError } from '../../errors/herald-error.ts'
 import { parseSpiffeId, pathOf, type SpiffeId, trustDomainOf } from '../../spiffe/spiffe-id.ts'
+import { isPublicHost } from '../checks/is-public-host.ts'
+import { relyingParties } from '../relying-party-table.ts'
 import { trustAws } from './trust-aws.ts'
 import { trustAzure } from './trust-azure.ts'
 import type { Setting, TrustBuilder, TrustFormat, TrustInput, TrustKind, TrustPolicy } from './trust-builder.ts'
@@ -58,7 +60,22 @@ export function trustPolicy(kind: TrustKind, request: TrustRequest): TrustPolicy
     optional: (setting) => settings.get(setting)?.[0],
     many: (setting) => settings.get(setting) ?? [],
   }
-  return builder.build(input)
+  const policy = builder.build(input)
+  const warning = issuerWarning(kind, input.issuer)
+  return warning === undefined ? policy : { ...policy, notes: [warning, ...policy.notes] }
+}
+
+/** An issuer that the party would refuse, told before it is configured. */
+function issuerWarning(kind: TrustKind, issuer: string): string | undefined {
+  if (kind === 'spire' || issuer === '') return undefined
+  const { title, issuer: demands } = relyingParties[kind]
+  const url = new URL(issuer)
+  if (demands.httpsOnly && url.protocol !== 'https:') return `WARNING: ${title} only accepts an https issuer.`
+  if (!demands.portAllowed && url.port !== '') return `WARNING: ${title} does not accept an issuer with a port.`
+  if (demands.mustBePublic && !isPublicHost(url.hostname)) {
+    return `WARNING: ${title} fetches the keys from the internet, where ${url.hostname} does not exist.`
+  }
+  return undefined
 }
 
 /** `herald-default-api-gateway-1a2b3c`: the digits keep `a/b-c` and `a-b/c` apart. At most 63 characters. */

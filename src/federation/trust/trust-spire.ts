@@ -34,6 +34,13 @@ export const trustSpire: TrustBuilder = {
       default: '300',
     },
     {
+      name: 'socket-path',
+      meaning: "the server's socket, when it is not the default one",
+      example: '/run/spire/server/private/api.sock',
+      pattern: /^\/[\w./-]+$/,
+      required: false,
+    },
+    {
       name: 'class-name',
       meaning: 'class of the controller manager',
       example: 'spire-server-spire',
@@ -44,6 +51,7 @@ export const trustSpire: TrustBuilder = {
   ],
   build(input) {
     const parentId = input.optional('parent-id') ?? `spiffe://${input.trustDomain}/wasm-host`
+    const socketPath = input.optional('socket-path')
     const ttl = input.one('jwt-ttl')
     const entry = {
       apiVersion: 'spire.spiffe.io/v1alpha1',
@@ -72,6 +80,7 @@ export const trustSpire: TrustBuilder = {
                   'spire-server',
                   'entry',
                   'create',
+                  ...(socketPath === undefined ? [] : [['-socketPath', socketPath]]),
                   ['-parentID', parentId],
                   ['-spiffeID', input.spiffeId],
                   ...input.many('selector').map((selector) => ['-selector', selector]),
