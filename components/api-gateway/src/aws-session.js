@@ -79,8 +79,9 @@ export function createAwsSession({ configuration, askIdentity, now }) {
   /** Credentials that the service does not take any more are forgotten, so that the next request trades anew. */
   function refusedBy(step) {
     return (error) => {
-      current = undefined
-      throw fromAwsError(error, step, [])
+      const refusal = fromAwsError(error, step, [])
+      if (refusal.status === 403) current = undefined
+      throw refusal
     }
   }
 
