@@ -63,16 +63,29 @@ export const errorCodes = {
     exitCode: 5,
     meaning: 'The component is built for a generation of WASI other than 0.2.',
   },
-  ERR_COMPONENT_IMPORT_UNKNOWN: { exitCode: 5, meaning: 'The component imports an interface that this host does not serve.' },
-  ERR_COMPONENT_MEMORY: { exitCode: 5, meaning: 'The component needs more linear memory at start than its limit allows.' },
-  ERR_COMPONENT_EXPORT_MISSING: { exitCode: 5, meaning: 'The component does not export the interface it is asked for.' },
+  ERR_COMPONENT_IMPORT_UNKNOWN: {
+    exitCode: 5,
+    meaning: 'The component imports an interface that this host does not serve.',
+  },
+  ERR_COMPONENT_MEMORY: {
+    exitCode: 5,
+    meaning: 'The component needs more linear memory at start than its limit allows.',
+  },
+  ERR_COMPONENT_EXPORT_MISSING: {
+    exitCode: 5,
+    meaning: 'The component does not export the interface it is asked for.',
+  },
   ERR_COMPONENT_START: { exitCode: 5, meaning: 'The component failed while it was being instantiated.' },
-  ERR_COMPONENT_TRAP: { exitCode: 5, meaning: 'The component trapped, or broke a rule of the component model, in a call.' },
+  ERR_COMPONENT_TRAP: {
+    exitCode: 5,
+    meaning: 'The component trapped, or broke a rule of the component model, in a call.',
+  },
   ERR_COMPONENT_DEADLINE: { exitCode: 5, meaning: 'A call of the component took longer than its deadline.' },
   ERR_COMPONENT_BUSY: { exitCode: 5, meaning: 'All instances of the component are busy and the queue is full.' },
   ERR_CELL_ENDED: {
     exitCode: 5,
-    meaning: 'The sandbox of a workload was ended: its guest did not yield, ran out of memory, or the workload was stopped.',
+    meaning:
+      'The sandbox of a workload was ended: its guest did not yield, ran out of memory, or the workload was stopped.',
   },
 
   // oci
@@ -201,6 +214,17 @@ export const errorCodes = {
   ERR_FEDERATION_ANSWER_INVALID: {
     exitCode: 1,
     meaning: 'A relying party answered with something that is not in its published format.',
+  },
+
+  // wasi
+  ERR_NETWORK_POLICY_INVALID: {
+    exitCode: 2,
+    meaning:
+      'An entry of allowedHosts, allowedIpNameLookups, allowedHostLoopbackPorts or of the denied addresses cannot be read.',
+  },
+  ERR_PREOPEN_INVALID: {
+    exitCode: 2,
+    meaning: 'A directory to be mounted for a component is missing or is no directory.',
   },
 } as const satisfies Record<string, { exitCode: 1 | 2 | 3 | 4 | 5; meaning: string }>
 

@@ -1,6 +1,7 @@
 import type { InstanceContext } from '../capabilities/capability.ts'
 import { cliOfComponent, stderr, stdin, stdout } from './cli.ts'
 import { monotonicClock, timezone, wallClock } from './clocks.ts'
+import { HttpClient, type Refusal } from './http/http-client.ts'
 import { httpOfInstance, httpRules } from './http/http-of-instance.ts'
 import { startRequest } from './http/start-request.ts'
 import { InstanceState } from './instance-state.ts'
@@ -9,17 +10,37 @@ import { IoError } from './io/io-error.ts'
 import { OutputStream } from './io/output-stream.ts'
 import { Pollable, poll } from './io/pollable.ts'
 import { LineLimiter, LineSink } from './line-output.ts'
+import { AddressPolicy } from './network/address-policy.ts'
+import { AllowedHosts } from './network/allowed-hosts.ts'
+import { type ResolveName, resolveBySystem } from './network/guarded-lookup.ts'
 import { insecure, insecureSeed, random } from './random.ts'
 import type { Wasi, WasiInstance, WasiOptions } from './wasi.ts'
 
 export { wasiInterfaces, wasiWaits } from './wasi-interfaces.ts'
 
+export type WasiDependencies = {
+  /** Default: the operating system's resolver. */
+  readonly resolve?: ResolveName
+  /** One call per outgoing request or connection that policy refused; for the host's log and metrics, never for the guest. */
+  readonly onRefusal?: (refusal: Refusal) => void
+  /** Certificates that outgoing HTTPS trusts instead of the system's, PEM. */
+  readonly ca?: string
+}
+
 /**
  * WASI 0.2 of one component, for jco's `instantiation` mode with JSPI. The functions of `wasiWaits` must be declared as
  * suspending imports; they return a promise only when they have to wait. Resource classes are shared by all instances.
+ * @throws ERR_NETWORK_POLICY_INVALID
  */
-export function createWasi(options: WasiOptions): Wasi {
-  const rules = httpRules(options)
+export function createWasi(options: WasiOptions, dependencies: WasiDependencies = {}): Wasi {
+  const rules = httpRules(options.maxBodyBytes)
+  const client = new HttpClient({
+    allowedHosts: new AllowedHosts(options.allowedHosts),
+    policy: new AddressPolicy(options.deniedAddresses, options.allowedHostLoopbackPorts),
+    resolve: dependencies.resolve ?? resolveBySystem,
+    onRefusal: dependencies.onRefusal ?? (() => {}),
+    ca: dependencies.ca,
+  })
   const limiter = new LineLimiter(options.onOutput, () => performance.now())
   const shared: Record<string, object> = {
     'wasi:io/error': { Error: IoError },
@@ -45,7 +66,7 @@ export function createWasi(options: WasiOptions): Wasi {
           'wasi:cli/stdin': stdin(state),
           'wasi:cli/stdout': stdout(state, out),
           'wasi:cli/stderr': stderr(state, err),
-          ...httpOfInstance(state, rules),
+          ...httpOfInstance(state, rules, client),
         },
         startRequest: (exchange) => startRequest(state, rules, exchange),
         [Symbol.dispose]() {

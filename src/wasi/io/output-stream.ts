@@ -98,7 +98,7 @@ export class OutputStream {
     if (this.#dropped) throw closed
     this.#instance.throwIfEnded()
     const capacity = this.#sink.capacity()
-    return capacity < maxPermitBytes ? capacity : maxPermitBytes
+    return Math.min(capacity, maxPermitBytes)
   }
 
   #usePermit(bytes: number): void {

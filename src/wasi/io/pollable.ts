@@ -1,4 +1,5 @@
 import type { InstanceState } from '../instance-state.ts'
+import { unwind } from './unwinding-error.ts'
 import type { Waitable } from './waitable.ts'
 
 /** `wasi:io/poll#pollable`. */
@@ -12,11 +13,17 @@ export class Pollable {
   }
 
   ready(): boolean {
+    this.#instance.throwIfEnded()
     return this.waitable.ready()
   }
 
   block(): Promise<void> | undefined {
-    return this.waitable.ready() ? this.#instance.breathe() : this.#instance.waitFor(this.waitable)
+    try {
+      const wait = this.waitable.ready() ? this.#instance.breathe() : this.#instance.waitFor(this.waitable)
+      return wait?.catch(unwind)
+    } catch (reason) {
+      return unwind(reason)
+    }
   }
 
   [Symbol.dispose](): void {}
@@ -27,18 +34,24 @@ export class Pollable {
  * @throws Error (a trap) for an empty list, as the interface demands.
  */
 export function poll(instance: InstanceState, pollables: readonly Pollable[]): Uint32Array | Promise<Uint32Array> {
-  if (pollables.length === 0) throw new Error('wasi:io/poll#poll: the list of pollables is empty')
-  const ready = readyIndexes(pollables)
-  if (ready.length > 0) {
-    const turn = instance.breathe()
-    return turn === undefined ? ready : turn.then(() => ready)
+  try {
+    if (pollables.length === 0) throw new Error('wasi:io/poll#poll: the list of pollables is empty')
+    const ready = readyIndexes(pollables)
+    if (ready.length > 0) {
+      const turn = instance.breathe()
+      return turn === undefined ? ready : turn.then(() => ready, unwind)
+    }
+    const waitables = pollables.map((pollable) => pollable.waitable)
+    return instance.waitForAny(waitables).then(() => readyIndexes(pollables), unwind)
+  } catch (reason) {
+    return unwind(reason)
   }
-  const waitables = pollables.map((pollable) => pollable.waitable)
-  return instance.waitForAny(waitables).then(() => readyIndexes(pollables))
 }
 
 function readyIndexes(pollables: readonly Pollable[]): Uint32Array {
   const indexes: number[] = []
-  for (let index = 0; index < pollables.length; index++) if (pollables[index]?.ready()) indexes.push(index)
+  for (let index = 0; index < pollables.length; index++) {
+    if (pollables[index]?.waitable.ready()) indexes.push(index)
+  }
   return Uint32Array.from(indexes)
 }

@@ -1,0 +1,127 @@
+import { Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http'
+import { request as requestHttps, Agent as SecureAgent } from 'node:https'
+import type { AddressPolicy } from '../network/address-policy.ts'
+import { type AllowedHosts, type Origin, parseOrigin } from '../network/allowed-hosts.ts'
+import { addressRefusal, guardedLookup, type ResolveName } from '../network/guarded-lookup.ts'
+import { parseIp } from '../network/ip-address.ts'
+import type { HeaderPair } from './fields.ts'
+import { HttpFailure } from './http-failure.ts'
+
+/** Requests of one component that may be under way at once. */
+const maxRequestsInFlight = 256
+
+export type Refusal = { readonly target: string; readonly reason: string }
+
+export type HttpClientOptions = {
+  readonly allowedHosts: AllowedHosts
+  readonly policy: AddressPolicy
+  readonly resolve: ResolveName
+  /** One call per request that policy refused. */
+  readonly onRefusal: (refusal: Refusal) => void
+  /** Certificates to trust instead of the system's, PEM. */
+  readonly ca: string | undefined
+}
+
+export type ClientCall = {
+  readonly scheme: 'http' | 'https'
+  readonly authority: string
+  readonly method: string
+  readonly path: string
+  readonly headers: readonly HeaderPair[]
+  readonly connectTimeoutMs: number
+  readonly firstByteTimeoutMs: number
+}
+
+/**
+ * Sends the requests of one component: only to allowed origins, never to forbidden addresses, over connections that are kept alive and
+ * shared by its instances and by nobody else. Redirects are the guest's business.
+ */
+export class HttpClient {
+  readonly #options: HttpClientOptions
+  readonly #agent: Agent
+  readonly #secureAgent: SecureAgent
+  #inFlight = 0
+
+  constructor(options: HttpClientOptions) {
+    this.#options = options
+    const shape = { keepAlive: true, maxSockets: maxRequestsInFlight, maxFreeSockets: 16, scheduling: 'lifo' } as const
+    this.#agent = new Agent(shape)
+    this.#secureAgent = new SecureAgent({ ...shape, ...(options.ca !== undefined && { ca: options.ca }) })
+  }
+
+  /**
+   * Starts a request; its body is still to be written and ended.
+   * @param settled the response's head, or why there will be none; called once, never synchronously
+   * @throws HttpFailure when it is refused at once
+   */
+  start(call: ClientCall, settled: (result: IncomingMessage | Error) => void): ClientRequest {
+    const origin = parseOrigin(call.scheme, call.authority)
+    if (origin === undefined) throw new HttpFailure({ tag: 'HTTP-request-URI-invalid' })
+    const match = this.#options.allowedHosts.match(origin)
+    if (match === undefined) throw this.#refused(origin, 'it is not among the allowedHosts')
+    const literal = parseIp(origin.host)
+    if (literal !== undefined) {
+      const refusal = addressRefusal(this.#options.policy, origin, match, literal)
+      if (refusal !== undefined) throw this.#refused(origin, `it is ${refusal}`)
+    }
+    if (this.#inFlight >= maxRequestsInFlight) throw new HttpFailure({ tag: 'connection-limit-reached' })
+
+    const secure = call.scheme === 'https'
+    const request = (secure ? requestHttps : requestHttp)({
+      host: origin.host,
+      port: origin.port,
+      method: call.method,
+      path: call.path,
+      agent: secure ? this.#secureAgent : this.#agent,
+      lookup: guardedLookup(this.#options.resolve, (address) => {
+        const refusal = addressRefusal(this.#options.policy, origin, match, address)
+        if (refusal !== undefined) this.#refused(origin, `it resolves to ${refusal}`)
+        return refusal
+      }),
+    })
+    for (const [name, value] of call.headers) request.appendHeader(name, value)
+    this.#watch(request, call, settled)
+    return request
+  }
+
+  #watch(request: ClientRequest, call: ClientCall, settled: (result: IncomingMessage | Error) => void): void {
+    this.#inFlight++
+    let open = true
+    const settle = (result: IncomingMessage | Error): void => {
+      if (!open) return
+      open = false
+      clearTimeout(timer)
+      settled(result)
+    }
+    const expire = (tag: 'connection-timeout' | 'connection-read-timeout'): void => {
+      const failure = new HttpFailure({ tag })
+      settle(failure)
+      request.destroy(failure)
+    }
+    let timer = setTimeout(expire, call.connectTimeoutMs, 'connection-timeout')
+    const connected = (): void => {
+      if (!open) return
+      clearTimeout(timer)
+      timer = setTimeout(expire, call.firstByteTimeoutMs, 'connection-read-timeout')
+    }
+    request.on('socket', (socket) => {
+      if (!socket.connecting) connected()
+      else socket.once(call.scheme === 'https' ? 'secureConnect' : 'connect', connected)
+    })
+    request.on('response', settle)
+    request.on('upgrade', (_response, socket) => {
+      socket.destroy()
+      settle(new HttpFailure({ tag: 'HTTP-upgrade-failed' }))
+    })
+    request.on('error', settle)
+    request.on('close', () => {
+      this.#inFlight--
+      settle(new HttpFailure({ tag: 'connection-terminated' }))
+    })
+  }
+
+  #refused(origin: Origin, reason: string): HttpFailure {
+    this.#options.onRefusal({ target: `${origin.scheme}://${origin.host}:${origin.port}`, reason })
+    return new HttpFailure({ tag: 'HTTP-request-denied' })
+  }
+}
