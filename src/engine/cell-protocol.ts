@@ -9,7 +9,12 @@ export type ToCellMain =
   | { readonly kind: 'run'; readonly id: number; readonly component: string }
   | { readonly kind: 'abort-run'; readonly id: number }
   | { readonly kind: 'capability-answer'; readonly id: number; readonly value?: unknown; readonly error?: WireError }
-  | { readonly kind: 'capability-message'; readonly component: string; readonly binding: number; readonly message: unknown }
+  | {
+      readonly kind: 'capability-message'
+      readonly component: string
+      readonly binding: number
+      readonly message: unknown
+    }
   /** Take no new calls. */
   | { readonly kind: 'drain' }
 
@@ -30,7 +35,11 @@ export type FromCellMain =
   | { readonly kind: 'capability-abort'; readonly id: number }
 
 /** An error across threads: code and message only. */
-export type WireError = { readonly code: ErrorCode | string; readonly message: string; readonly hint?: string | undefined }
+export type WireError = {
+  readonly code: ErrorCode | string
+  readonly message: string
+  readonly hint?: string | undefined
+}
 
 export type CellInit = {
   readonly name: string
@@ -39,7 +48,10 @@ export type CellInit = {
   readonly components: readonly CellComponentInit[]
 }
 
-export type CellComponentInit = Omit<ComponentSpec, 'bytes' | 'bindings' | 'capabilityInterfaces' | 'capabilityWaits'> & {
+export type CellComponentInit = Omit<
+  ComponentSpec,
+  'bytes' | 'bindings' | 'capabilityInterfaces' | 'capabilityWaits'
+> & {
   readonly script: string
   readonly modules: ReadonlyMap<string, WebAssembly.Module>
   readonly bindings: readonly { readonly cellModule: string; readonly config: unknown }[]

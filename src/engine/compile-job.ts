@@ -87,7 +87,11 @@ function readFacts(job: CompileJob) {
 async function transpile(job: CompileJob, facts: ReturnType<typeof readFacts>) {
   // Only described, and jco does not know the generation of WASI: what it is says the description.
   if (job.served === undefined && unsupportedWasi(facts.imports) !== undefined) {
-    return { script: '', glue: { slim: false as const, reason: 'not a WASI 0.2 component' }, modules: new Map<string, Uint8Array>() }
+    return {
+      script: '',
+      glue: { slim: false as const, reason: 'not a WASI 0.2 component' },
+      modules: new Map<string, Uint8Array>(),
+    }
   }
   let transpiled: Awaited<ReturnType<typeof transpileComponent>>
   try {

@@ -63,7 +63,8 @@ class ComponentReader {
     const version = reader.byte() | (reader.byte() << 8)
     const layer = reader.byte() | (reader.byte() << 8)
     if (layer === 0) throw new WasmFormatError('a core module, not a component')
-    if (layer !== 1 || version !== 0x0d) throw new WasmFormatError(`version ${version}, layer ${layer} of the binary format`)
+    if (layer !== 1 || version !== 0x0d)
+      throw new WasmFormatError(`version ${version}, layer ${layer} of the binary format`)
     while (!reader.atEnd) {
       const id = reader.byte()
       const section = reader.sub(reader.u32())
@@ -180,7 +181,10 @@ class ComponentReader {
     else if (sort === 5) this.#instances.push(shape ?? emptyShape())
   }
 
-  #externDescription(section: WasmReader, types: readonly (Shape | undefined)[]): { sort: number; shape?: Shape | undefined } {
+  #externDescription(
+    section: WasmReader,
+    types: readonly (Shape | undefined)[],
+  ): { sort: number; shape?: Shape | undefined } {
     const sort = section.byte()
     switch (sort) {
       case 0:

@@ -2,11 +2,19 @@ import { HeraldError } from '../errors/herald-error.ts'
 import type { WitInterface } from './engine.ts'
 
 /** `ns:pkg/iface@1.2.3` in its parts. A bare function of the world has neither package nor version. */
-export function parseInterfaceName(name: string): { base: string; package: string | undefined; version: string | undefined } {
+export function parseInterfaceName(name: string): {
+  base: string
+  package: string | undefined
+  version: string | undefined
+} {
   const at = name.indexOf('@')
   const base = at < 0 ? name : name.slice(0, at)
   const slash = base.indexOf('/')
-  return { base, package: slash < 0 ? undefined : base.slice(0, slash), version: at < 0 ? undefined : name.slice(at + 1) }
+  return {
+    base,
+    package: slash < 0 ? undefined : base.slice(0, slash),
+    version: at < 0 ? undefined : name.slice(at + 1),
+  }
 }
 
 /**
@@ -46,9 +54,13 @@ const wasiGeneration = /^wasi:(io|clocks|random|cli|filesystem|http|sockets)$/
 export function checkImports(component: string, imports: readonly WitInterface[], served: readonly string[]): void {
   const foreign = unsupportedWasi(imports)
   if (foreign !== undefined) {
-    throw new HeraldError('ERR_COMPONENT_WASI_VERSION', `component ${component} imports ${foreign}; this host serves WASI 0.2`, {
-      hint: 'build the component for WASI 0.2 (target wasm32-wasip2)',
-    })
+    throw new HeraldError(
+      'ERR_COMPONENT_WASI_VERSION',
+      `component ${component} imports ${foreign}; this host serves WASI 0.2`,
+      {
+        hint: 'build the component for WASI 0.2 (target wasm32-wasip2)',
+      },
+    )
   }
   const unknown = imports.filter(({ name }) => !served.some((offered) => servesInterface(offered, name)))
   if (unknown.length > 0) {

@@ -11,7 +11,12 @@ export const windowBytes = 256 * 1024
 
 /** Control thread → ingress, on the gate. */
 export type GateMessage =
-  | { readonly kind: 'lane'; readonly port: MessagePort; readonly maxBodyBytes: number; readonly requestTimeoutMs: number }
+  | {
+      readonly kind: 'lane'
+      readonly port: MessagePort
+      readonly maxBodyBytes: number
+      readonly requestTimeoutMs: number
+    }
   /** No lane for now (`restarting`), or no more (`failed`, `stopped`); answer 503 with this reason. */
   | { readonly kind: 'down'; readonly reason: string; readonly retryAfterS: number | undefined }
 
@@ -60,31 +65,61 @@ export type ToIngress =
   | readonly [typeof Lane.reset, id: number, reason: string]
   | readonly [typeof Lane.credit, id: number, bytes: number]
 
-/** Collects the messages of one turn and posts them together. */
+/** One request's end of a lane: what it has to say is collected once per turn of the event loop. */
+export interface LaneParty<Message> {
+  /** Set by the sender: collected at the end of this turn. */
+  dirty: boolean
+  /** Appends what there is to say, and the buffers to move instead of copy. */
+  collect(out: Message[], transfer: ArrayBuffer[]): void
+}
+
+/** Posts all that was said in one turn of the event loop as one message. */
 export class LaneSender<Message> {
   readonly #port: Pick<MessagePort, 'postMessage'>
-  #batch: Message[] = []
-  #transfer: ArrayBuffer[] = []
+  #dirty: LaneParty<Message>[] = []
   readonly #flush = (): void => {
-    const batch = this.#batch
-    const transfer = this.#transfer
-    this.#batch = []
-    if (transfer.length === 0) this.#port.postMessage(batch)
-    else {
-      this.#transfer = []
-      this.#port.postMessage(batch, transfer)
+    const dirty = this.#dirty
+    this.#dirty = []
+    const batch: Message[] = []
+    const transfer: ArrayBuffer[] = []
+    for (const party of dirty) {
+      party.dirty = false
+      party.collect(batch, transfer)
     }
+    if (batch.length > 0) this.#port.postMessage(batch, transfer)
   }
 
   constructor(port: Pick<MessagePort, 'postMessage'>) {
     this.#port = port
   }
 
-  send(message: Message, chunk?: Uint8Array): void {
-    if (this.#batch.push(message) === 1) setImmediate(this.#flush)
-    // A large chunk that owns its buffer is moved, not copied.
-    if (chunk !== undefined && chunk.byteLength >= 16_384 && chunk.byteLength === chunk.buffer.byteLength) {
-      this.#transfer.push(chunk.buffer as ArrayBuffer)
+  touch(party: LaneParty<Message>): void {
+    if (party.dirty) return
+    party.dirty = true
+    if (this.#dirty.push(party) === 1) setImmediate(this.#flush)
+  }
+}
+
+/** Chunks below this size are copied; larger ones that own their buffer are moved between threads. */
+const moveFromBytes = 16_384
+
+/**
+ * All `chunks` as one that owns its buffer (structured clone copies whole buffers, not views), listed in `transfer` when moving pays.
+ * Empties `chunks`.
+ */
+export function takeChunks(chunks: Uint8Array[], transfer: ArrayBuffer[]): Uint8Array | undefined {
+  const first = chunks[0]
+  if (first === undefined) return undefined
+  let whole = first
+  if (chunks.length > 1 || first.byteLength !== first.buffer.byteLength) {
+    whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0))
+    let at = 0
+    for (const chunk of chunks) {
+      whole.set(chunk, at)
+      at += chunk.byteLength
     }
   }
+  chunks.length = 0
+  if (whole.byteLength >= moveFromBytes) transfer.push(whole.buffer as ArrayBuffer)
+  return whole
 }

@@ -66,7 +66,8 @@ export class InstancePool<T extends object> {
     signal.throwIfAborted()
     const item = this.#waiting.size === 0 ? this.tryCheckout() : undefined
     if (item !== undefined) return item
-    if (this.#waiting.size >= this.#options.maxWaiting) throw new PoolBusyError('too many calls are waiting for an instance')
+    if (this.#waiting.size >= this.#options.maxWaiting)
+      throw new PoolBusyError('too many calls are waiting for an instance')
     const { promise, resolve, reject } = Promise.withResolvers<T>()
     const waiter: Waiter<T> = { resolve, reject }
     const onAbort = () => {

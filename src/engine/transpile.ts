@@ -1,6 +1,6 @@
 import { generate } from '@bytecodealliance/jco/component'
-import type { WitInterface } from './engine.ts'
 import { parseInterfaceName } from './component-imports.ts'
+import type { WitInterface } from './engine.ts'
 
 /** The release of jco's generator whose output {@link slimGlue} knows; part of every cache key. */
 export const jcoVersion = '1.35.0'
@@ -13,7 +13,11 @@ export type TranspiledFiles = { readonly glue: string; readonly modules: Readonl
  */
 export async function transpileComponent(
   bytes: Uint8Array,
-  { imports, exports, waits }: { imports: readonly WitInterface[]; exports: readonly WitInterface[]; waits: readonly string[] },
+  {
+    imports,
+    exports,
+    waits,
+  }: { imports: readonly WitInterface[]; exports: readonly WitInterface[]; waits: readonly string[] },
 ): Promise<TranspiledFiles> {
   const waiting = new Set(waits)
   const { files } = await generate(bytes, {

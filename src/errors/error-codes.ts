@@ -88,6 +88,13 @@ export const errorCodes = {
       'The sandbox of a workload was ended: its guest did not yield, ran out of memory, or the workload was stopped.',
   },
 
+  // ingress
+  ERR_INGRESS_LISTEN: { exitCode: 1, meaning: 'The address for HTTP cannot be listened on.' },
+  ERR_INGRESS_BAD_REQUEST: { exitCode: 2, meaning: 'An HTTP request is malformed, or does not name one host.' },
+  ERR_INGRESS_NO_ROUTE: { exitCode: 2, meaning: 'No workload on this host serves the host that an HTTP request names.' },
+  ERR_INGRESS_BODY_TOO_LARGE: { exitCode: 2, meaning: 'The body of an HTTP request is larger than the component accepts.' },
+  ERR_INGRESS_RESPONSE_INVALID: { exitCode: 5, meaning: 'A component answered with a response that is not valid HTTP.' },
+
   // oci
   ERR_OCI_REFERENCE_INVALID: { exitCode: 2, meaning: 'A reference is not registry/repository[:tag][@digest].' },
   ERR_OCI_CREDENTIALS_INVALID: {

@@ -1,0 +1,68 @@
+import type { CellBinding } from '../capabilities/capability.ts'
+import { isHeraldError } from '../errors/herald-error.ts'
+import type { FromCellMain, ToCellMain } from './cell-protocol.ts'
+
+const maxPending = 4096
+
+/** The control thread's end of one cell's capability bindings. */
+export class CapabilityBroker {
+  readonly #bindings: ReadonlyMap<string, readonly CellBinding[]>
+  readonly #post: (message: ToCellMain) => void
+  #pending = new Map<number, AbortController>()
+
+  /** @param post sends to the cell's present thread, if it has one */
+  constructor(bindings: ReadonlyMap<string, readonly CellBinding[]>, post: (message: ToCellMain) => void) {
+    this.#bindings = bindings
+    this.#post = post
+    for (const [component, ofComponent] of bindings) {
+      for (const [index, binding] of ofComponent.entries()) {
+        binding.attach((message) => post({ kind: 'capability-message', component, binding: index, message }))
+      }
+    }
+  }
+
+  async request(message: Extract<FromCellMain, { kind: 'capability-request' }>): Promise<void> {
+    const { id, component, binding, method, payload } = message
+    const pending = this.#pending
+    const controller = new AbortController()
+    try {
+      const target = this.#bindings.get(component)?.[binding]
+      if (target === undefined) throw new Error('no such capability')
+      if (pending.size >= maxPending)
+        throw Object.assign(new Error('too many requests'), { code: 'ERR_COMPONENT_BUSY' })
+      pending.set(id, controller)
+      const value = await target.handle(method, payload, { signal: controller.signal })
+      if (pending.delete(id)) this.#post({ kind: 'capability-answer', id, value })
+    } catch (error) {
+      if (pending.has(id) ? !pending.delete(id) : controller.signal.aborted) return
+      // A plain object of the capability's own ({ code, message }) is as good as an Error; nothing else of it crosses.
+      const { code, message: text } = error as { code?: unknown; message?: unknown }
+      this.#post({
+        kind: 'capability-answer',
+        id,
+        error: {
+          code: typeof code === 'string' ? code : 'ERR_INTERNAL',
+          message: isHeraldError(error) || typeof text === 'string' ? String(text) : 'the capability failed',
+        },
+      })
+    }
+  }
+
+  abort(id: number): void {
+    const controller = this.#pending.get(id)
+    this.#pending.delete(id)
+    controller?.abort(new Error('the guest no longer waits'))
+  }
+
+  /** The cell's thread is gone: nobody waits any more. */
+  abortAll(): void {
+    const pending = this.#pending
+    this.#pending = new Map()
+    for (const controller of pending.values()) controller.abort(new Error('the cell ended'))
+  }
+
+  release(): void {
+    this.abortAll()
+    for (const ofComponent of this.#bindings.values()) for (const binding of ofComponent) binding.release()
+  }
+}

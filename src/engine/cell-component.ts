@@ -1,0 +1,226 @@
+import { Script } from 'node:vm'
+import type { CellCapability, InstanceContext } from '../capabilities/capability.ts'
+import { createWasi } from '../wasi/create-wasi.ts'
+import { GuestExit, type Wasi } from '../wasi/wasi.ts'
+import { CellInstance, type Instantiate } from './cell-instance.ts'
+import type { CellComponentInit, WireError } from './cell-protocol.ts'
+import { InstancePool, PoolBusyError } from './instance-pool.ts'
+import type { Pulse } from './pulse.ts'
+import type { ServedExchange } from './served-exchange.ts'
+import type { Vitals } from './vitals.ts'
+
+const defaultMaxInstances = 64
+const maxWaiting = 1024
+
+type Call = { readonly deadlineMs: number; end(reason: Error): void }
+
+/** The call took longer than its deadline. */
+class DeadlineError extends Error {
+  override readonly name = 'DeadlineError'
+}
+
+/** One component in its cell: instances, calls, deadlines. */
+export class CellComponent {
+  readonly init: CellComponentInit
+  readonly #vitals: Vitals
+  readonly #pulse: Pulse
+  readonly #onTrap: (reason: string) => void
+  readonly #wasi: Wasi
+  readonly #capabilities: readonly CellCapability[]
+  readonly #instantiate: Instantiate
+  readonly #pool: InstancePool<CellInstance>
+  readonly #calls = new Set<Call>()
+
+  constructor(
+    init: CellComponentInit,
+    deps: {
+      vitals: Vitals
+      pulse: Pulse
+      capabilities: readonly CellCapability[]
+      deniedAddresses: readonly string[]
+      onOutput(stream: 'stdout' | 'stderr', text: string): void
+      onTrap(reason: string): void
+    },
+  ) {
+    this.init = init
+    this.#vitals = deps.vitals
+    this.#pulse = deps.pulse
+    this.#onTrap = deps.onTrap
+    this.#capabilities = deps.capabilities
+    const { environment, args, allowedHosts, allowedIpNameLookups, allowedHostLoopbackPorts, preopens, limits } = init
+    this.#wasi = createWasi({
+      environment,
+      args,
+      allowedHosts,
+      allowedIpNameLookups,
+      allowedHostLoopbackPorts,
+      deniedAddresses: deps.deniedAddresses,
+      preopens,
+      maxBodyBytes: limits.maxBodyBytes,
+      onOutput: deps.onOutput,
+    })
+    this.#instantiate = new Script(init.script, { filename: `${init.name}.glue.js` }).runInThisContext()
+    this.#pool = new InstancePool({
+      create: () => this.#create(),
+      destroy: (instance) => this.#destroy(instance),
+      keep: limits.poolSize,
+      maxItems: Math.max(limits.maxInstances ?? defaultMaxInstances, limits.poolSize, 1),
+      maxWaiting,
+      maxUses: limits.maxInvocations,
+    })
+  }
+
+  /** Makes the first instance, so that a component that cannot start is known at once; the others follow one per turn. */
+  warm(): void {
+    if (this.init.handlerExport === undefined) return
+    if (this.init.limits.poolSize === 0) {
+      this.#destroy(this.#create())
+      return
+    }
+    const next = (): void => {
+      if (this.#pool.warm()) setImmediate(next)
+    }
+    next()
+  }
+
+  /** Whether calls are in progress; ends those whose deadline has passed. */
+  checkDeadlines(nowMs: number): boolean {
+    for (const call of this.#calls) {
+      if (nowMs < call.deadlineMs) continue
+      this.#calls.delete(call)
+      call.end(new DeadlineError(`no answer within ${this.init.limits.requestTimeoutMs} ms`))
+    }
+    return this.#calls.size > 0
+  }
+
+  get busy(): boolean {
+    return this.#calls.size > 0
+  }
+
+  /** Answers one HTTP request. Never rejects: what goes wrong is told to the exchange. */
+  async serve(exchange: ServedExchange): Promise<void> {
+    this.#pulse.start()
+    this.#vitals.add('requests', 1)
+    this.#vitals.add('inFlight', 1)
+    let instance: CellInstance | undefined
+    let end: ((reason: Error) => void) | undefined
+    let healthy = false
+    const call: Call = {
+      deadlineMs: performance.now() + this.init.limits.requestTimeoutMs,
+      end: (reason) => end?.(reason),
+    }
+    this.#calls.add(call)
+    exchange.onGone = call.end
+    try {
+      instance = this.#pool.waiting === 0 ? this.#pool.tryCheckout() : undefined
+      if (instance === undefined) {
+        const waiting = new AbortController()
+        end = (reason) => waiting.abort(reason)
+        instance = await this.#pool.checkout(waiting.signal)
+      }
+      const current = instance
+      end = (reason) => current.end(reason)
+      const { request, responseOut, finished, handlerReturned } = current.wasi.startRequest(exchange)
+      finished.catch(() => {})
+      const handler = current.exports[this.init.handlerExport!] as { handle(request: object, out: object): unknown }
+      try {
+        await current.call(() => handler.handle(request, responseOut))
+        healthy = !current.ended
+      } finally {
+        handlerReturned()
+      }
+      await finished
+    } catch (error) {
+      this.#vitals.add('failures', 1)
+      this.#fail(exchange, error, instance !== undefined && !healthy)
+    } finally {
+      exchange.onGone = undefined
+      this.#calls.delete(call)
+      this.#vitals.add('inFlight', -1)
+      if (instance !== undefined) this.#pool.checkin(instance, healthy)
+    }
+  }
+
+  /** Runs `wasi:cli/run` on an instance of its own. @throws what the guest threw, or the signal's reason. */
+  async run(signal: AbortSignal): Promise<number> {
+    this.#pulse.start()
+    const call: Call = { deadlineMs: Number.POSITIVE_INFINITY, end: () => {} }
+    this.#calls.add(call)
+    const instance = this.#create()
+    const onAbort = () => instance.end(signal.reason)
+    signal.addEventListener('abort', onAbort)
+    try {
+      if (signal.aborted) onAbort()
+      const program = instance.exports[this.init.runExport!] as { run(): unknown }
+      await instance.call(() => program.run())
+      return 0
+    } catch (error) {
+      if (error instanceof GuestExit) return error.exitCode
+      if (isGuestError(error)) return 1
+      this.#vitals.add('failures', 1)
+      this.#onTrap(describe(error))
+      throw error
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+      this.#calls.delete(call)
+      this.#destroy(instance)
+    }
+  }
+
+  close(reason: Error): void {
+    for (const call of this.#calls) call.end(reason)
+    this.#pool.close()
+  }
+
+  #create(): CellInstance {
+    const instance = new CellInstance((context) => this.#prepare(context))
+    this.#vitals.add('instances', 1)
+    return instance
+  }
+
+  #prepare(context: InstanceContext) {
+    const wasi = this.#wasi.instance(context)
+    const imports: Record<string, object> = { ...wasi.imports }
+    for (const capability of this.#capabilities) Object.assign(imports, capability.prepare(context))
+    const exports = this.#instantiate((name) => {
+      const module = this.init.modules.get(name)
+      if (module === undefined) throw new Error(`no core module ${name}`)
+      return module
+    }, imports)
+    return { wasi, exports }
+  }
+
+  #destroy(instance: CellInstance): void {
+    instance.end(new Error('the instance was discarded'))
+    this.#vitals.add('instances', -1)
+  }
+
+  #fail(exchange: ServedExchange, error: unknown, trapped: boolean): void {
+    const reason = describe(error)
+    if (error instanceof PoolBusyError) exchange.fail(503, 'ERR_COMPONENT_BUSY', reason)
+    else if (error instanceof DeadlineError) exchange.fail(504, 'ERR_COMPONENT_DEADLINE', reason)
+    else {
+      if (trapped && !(error instanceof GuestExit)) {
+        this.#vitals.add('traps', 1)
+        this.#onTrap(reason)
+      }
+      exchange.fail(500, 'ERR_COMPONENT_TRAP', 'the component failed to answer')
+    }
+  }
+}
+
+/** `result::err` of an export, as jco throws it. */
+function isGuestError(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'payload' in error
+}
+
+/** For logs: one line, bounded. Guest-controlled text. */
+export function describe(error: unknown): string {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  return text.replace(/\s+/g, ' ').slice(0, 300)
+}
+
+export function toWireError(error: unknown, code: string): WireError {
+  const known = (error as { code?: unknown } | null)?.code
+  return { code: typeof known === 'string' ? known : code, message: describe(error) }
+}

@@ -1,0 +1,58 @@
+import type { InstanceContext } from '../capabilities/capability.ts'
+import type { WasiInstance } from '../wasi/wasi.ts'
+
+/** jco's `instantiate`: with core modules by name and imports by interface it gives the exports. */
+export type Instantiate = (
+  getCoreModule: (name: string) => WebAssembly.Module,
+  imports: Record<string, object>,
+) => Record<string, unknown>
+
+/** One instance of a component. One call at a time; once ended it is never used again. */
+export class CellInstance implements InstanceContext {
+  readonly wasi: WasiInstance
+  readonly exports: Record<string, unknown>
+  readonly #controller = new AbortController()
+  #rejectCall: ((reason: Error) => void) | undefined
+
+  constructor(make: (context: InstanceContext) => { wasi: WasiInstance; exports: Record<string, unknown> }) {
+    const { wasi, exports } = make(this)
+    this.wasi = wasi
+    this.exports = exports
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  get ended(): boolean {
+    return this.#controller.signal.aborted
+  }
+
+  /**
+   * Calls into the guest. Settles also when the guest's own promise never does (jco leaves it so when an import without a result
+   * rejects): when the instance is ended.
+   */
+  call<T>(enter: () => T | Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#rejectCall = reject
+      const settled = enter()
+      if (isPromise(settled)) settled.then(resolve, reject)
+      else resolve(settled)
+    }).finally(() => {
+      this.#rejectCall = undefined
+    })
+  }
+
+  /** Ends the call in progress and everything it waits for. Idempotent. */
+  end(reason: Error): void {
+    if (!this.ended) {
+      this.#controller.abort(reason)
+      this.wasi[Symbol.dispose]()
+    }
+    this.#rejectCall?.(reason)
+  }
+}
+
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof (value as Promise<T> | undefined)?.then === 'function'
+}

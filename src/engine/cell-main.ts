@@ -1,0 +1,108 @@
+import { type MessagePort, parentPort } from 'node:worker_threads'
+import type { CellCapability, CellCapabilityModule } from '../capabilities/capability.ts'
+import { CapabilityLinks } from './capability-link.ts'
+import { CellComponent, describe, toWireError } from './cell-component.ts'
+import type { CellInit, FromCellMain, ToCellMain } from './cell-protocol.ts'
+import { ChannelExchange } from './channel-exchange.ts'
+import { Lane, LaneSender, type ToCell, type ToIngress } from './http-channel.ts'
+import { Pulse } from './pulse.ts'
+import { Vitals } from './vitals.ts'
+
+/** Entry of a cell's thread: waits, warm, for its workload, then serves it until it is terminated. */
+const port = parentPort!
+const post = (message: FromCellMain): void => port.postMessage(message)
+const links = new CapabilityLinks(post)
+const components = new Map<string, CellComponent>()
+const runs = new Map<number, AbortController>()
+let draining = false
+
+// A promise the guest or jco's glue forgot is not worth a cell; an exception that nobody caught is.
+process.on('unhandledRejection', (reason) =>
+  post({ kind: 'trap', component: '', reason: `unhandled: ${describe(reason)}` }),
+)
+
+port.on('message', (message: ToCellMain) => {
+  switch (message.kind) {
+    case 'init':
+      open(message.cell).then(
+        () => post({ kind: 'ready' }),
+        (error) => post({ kind: 'failed', error: toWireError(error, 'ERR_COMPONENT_START') }),
+      )
+      return
+    case 'lane':
+      return openLane(message.component, message.port)
+    case 'run':
+      return void run(message.id, message.component)
+    case 'abort-run':
+      return runs.get(message.id)?.abort(new Error('the run was cancelled'))
+    case 'capability-answer':
+      return links.answer(message.id, message.value, message.error)
+    case 'capability-message':
+      return links.deliver(message.component, message.binding, message.message)
+    case 'drain':
+      draining = true
+  }
+})
+
+async function open(cell: CellInit): Promise<void> {
+  const vitals = new Vitals(cell.vitals)
+  let opened = false
+  const pulse = new Pulse(vitals, (nowMs) => {
+    let busy = !opened
+    for (const component of components.values()) if (component.checkDeadlines(nowMs)) busy = true
+    return busy
+  })
+  pulse.start()
+  for (const init of cell.components) {
+    const capabilities: CellCapability[] = []
+    for (const [binding, { cellModule, config }] of init.bindings.entries()) {
+      const module = (await import(cellModule)) as CellCapabilityModule
+      capabilities.push(module.openCapability(config, links.channel(init.name, binding)))
+    }
+    const component = new CellComponent(init, {
+      vitals,
+      pulse,
+      capabilities,
+      deniedAddresses: cell.deniedAddresses,
+      onOutput: (stream, text) => post({ kind: 'output', component: init.name, stream, text }),
+      onTrap: (reason) => post({ kind: 'trap', component: init.name, reason }),
+    })
+    components.set(init.name, component)
+    component.warm()
+  }
+  opened = true
+}
+
+function openLane(name: string, lane: MessagePort): void {
+  const component = components.get(name)!
+  const sender = new LaneSender<ToIngress>(lane)
+  const exchanges = new Map<number, ChannelExchange>()
+  const forget = (id: number) => void exchanges.delete(id)
+  lane.on('message', (batch: ToCell[]) => {
+    for (const message of batch) {
+      if (message[0] !== Lane.request) {
+        exchanges.get(message[1])?.receive(message)
+        continue
+      }
+      const exchange = new ChannelExchange(message, sender, forget, component.init.limits.maxBodyBytes)
+      exchanges.set(message[1], exchange)
+      if (draining) exchange.fail(503, 'ERR_CELL_ENDED', 'the workload is stopping')
+      else void component.serve(exchange)
+    }
+  })
+  lane.on('close', () => {
+    for (const [id, exchange] of exchanges) exchange.receive([Lane.abort, id, 'the ingress is gone'])
+  })
+}
+
+async function run(id: number, name: string): Promise<void> {
+  const controller = new AbortController()
+  runs.set(id, controller)
+  try {
+    post({ kind: 'run-ended', id, exitCode: await components.get(name)!.run(controller.signal) })
+  } catch (error) {
+    post({ kind: 'run-ended', id, error: toWireError(error, 'ERR_COMPONENT_TRAP') })
+  } finally {
+    runs.delete(id)
+  }
+}

@@ -1,0 +1,63 @@
+import { Worker } from 'node:worker_threads'
+import type { Log } from '../observability/log.ts'
+import { workerUrl } from './worker-url.ts'
+
+/** JavaScript heap of a cell, MiB: WASI objects, buffers in JavaScript, garbage-collected guests. Linear memories are capped apart. */
+const heapMb = 512
+
+/** Starts a thread that waits for its workload: no environment, no standard input, nothing of the host's arguments. */
+export function startCellWorker(log: Log): Worker {
+  const worker = new Worker(workerUrl('cell-main', import.meta.url), {
+    name: 'herald-cell',
+    argv: [],
+    env: {},
+    execArgv: [],
+    stdin: false,
+    stdout: true,
+    stderr: true,
+    resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 64, stackSizeMb: 4 },
+  })
+  // Guests write through WASI; what comes here is from jco's glue or from Node itself.
+  for (const stream of [worker.stdout, worker.stderr]) {
+    stream.on('data', (chunk: Buffer) =>
+      log.debug({ event: 'cell.stray_output', text: chunk.toString().slice(0, 1000) }, 'cell'),
+    )
+  }
+  return worker
+}
+
+/** Keeps one started cell thread ready, so that a new or restarted cell does not wait for it. */
+export class SpareCells {
+  readonly #log: Log
+  #spare: Worker | undefined
+  #closed = false
+
+  constructor(log: Log) {
+    this.#log = log
+  }
+
+  take(): Worker {
+    const worker = this.#spare ?? startCellWorker(this.#log)
+    this.#spare = undefined
+    worker.removeAllListeners('error').removeAllListeners('exit')
+    worker.ref()
+    return worker
+  }
+
+  /** To be called when nobody is in a hurry. */
+  refill(): void {
+    if (this.#closed || this.#spare !== undefined) return
+    const worker = startCellWorker(this.#log)
+    this.#spare = worker
+    worker.unref()
+    const lost = () => {
+      if (this.#spare === worker) this.#spare = undefined
+    }
+    worker.once('error', lost).once('exit', lost)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#spare?.terminate()
+  }
+}

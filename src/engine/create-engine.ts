@@ -1,0 +1,95 @@
+import type { Clock } from '../clock/clock.ts'
+import type { Log } from '../observability/log.ts'
+import { wasiInterfaces, wasiWaits } from '../wasi/wasi-interfaces.ts'
+import type { CellComponentInit } from './cell-protocol.ts'
+import { SpareCells } from './cell-worker.ts'
+import { Compiler } from './compiler.ts'
+import type { Cell, CellSpec, ComponentDescription, Engine, WitInterface } from './engine.ts'
+import { SupervisedCell } from './supervised-cell.ts'
+import { Watchdog } from './watchdog.ts'
+
+export type EngineOptions = {
+  readonly log: Log
+  readonly clock: Clock
+  /** For comparisons and tests: run components on jco's untouched glue. */
+  readonly keepGlue?: boolean
+}
+
+/** The engine of one host. Everything it started ends with its disposal. */
+export function createEngine(options: EngineOptions): Engine {
+  return new HostEngine(options)
+}
+
+class HostEngine implements Engine {
+  readonly #options: EngineOptions
+  readonly #compiler = new Compiler()
+  readonly #watchdog = new Watchdog()
+  readonly #spares: SpareCells
+  readonly #cells = new Set<SupervisedCell>()
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+    this.#spares = new SpareCells(options.log)
+  }
+
+  async inspect(bytes: Uint8Array, { signal }: { signal?: AbortSignal } = {}): Promise<ComponentDescription> {
+    const job = { component: 'to inspect', bytes, served: undefined, waits: wasiWaits, memoryLimitMb: 0 }
+    return (await this.#compiler.compile(job, { signal })).description
+  }
+
+  async startCell(spec: CellSpec, { signal }: { signal: AbortSignal }): Promise<Cell> {
+    const components: CellComponentInit[] = []
+    let untouchedGlue = 0
+    for (const { bytes, bindings, capabilityInterfaces, capabilityWaits, ...rest } of spec.components) {
+      const { description, script, modules } = await this.#compiler.compile(
+        {
+          component: rest.name,
+          bytes,
+          served: [...wasiInterfaces, ...capabilityInterfaces],
+          waits: [...wasiWaits, ...capabilityWaits],
+          memoryLimitMb: rest.limits.memoryLimitMb,
+          keepGlue: this.#options.keepGlue ?? false,
+        },
+        { signal },
+      )
+      if (!description.glue.slim) {
+        untouchedGlue += 1
+        const { reason } = description.glue
+        this.#options.log.warn(
+          { event: 'component.glue_untouched', component: rest.name, reason },
+          'component runs on slow glue',
+        )
+      }
+      components.push({
+        ...rest,
+        script,
+        modules,
+        bindings: bindings.map(({ cellModule, config }) => ({ cellModule: cellModule.href, config })),
+        handlerExport: exportOf(description.exports, 'wasi:http/incoming-handler'),
+        runExport: exportOf(description.exports, 'wasi:cli/run'),
+      })
+    }
+    const cell: SupervisedCell = new SupervisedCell(spec, {
+      log: this.#options.log,
+      spares: this.#spares,
+      watchdog: this.#watchdog,
+      components,
+      untouchedGlue,
+      onClose: () => this.#cells.delete(cell),
+    })
+    this.#cells.add(cell)
+    await cell.start(signal)
+    return cell
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#cells].map((cell) => cell.close()))
+    this.#watchdog[Symbol.dispose]()
+    await this.#spares.close()
+    await this.#compiler[Symbol.asyncDispose]()
+  }
+}
+
+function exportOf(exports: readonly WitInterface[], base: string): string | undefined {
+  return exports.find(({ name }) => name === base || name.startsWith(`${base}@0.2.`))?.name
+}

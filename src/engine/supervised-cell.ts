@@ -1,0 +1,340 @@
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads'
+import type { ErrorCode } from '../errors/error-codes.ts'
+import { errorCodes } from '../errors/error-codes.ts'
+import { HeraldError } from '../errors/herald-error.ts'
+import type { Log } from '../observability/log.ts'
+import { CapabilityBroker } from './capability-broker.ts'
+import type { CellComponentInit, FromCellMain, ToCellMain, WireError } from './cell-protocol.ts'
+import type { SpareCells } from './cell-worker.ts'
+import type { Cell, CellMetrics, CellSpec, CellState } from './engine.ts'
+import type { GateMessage } from './http-channel.ts'
+import { Vitals } from './vitals.ts'
+import type { Watchdog } from './watchdog.ts'
+
+const startTimeoutMs = 30_000
+/** Pause before the n-th restart within `restartWindowMs`; one more, and the cell has failed. */
+const restartPausesMs = [0, 100, 500, 1_000, 2_000, 5_000, 10_000] as const
+const restartWindowMs = 60_000
+
+type Output = { component: string; stream: 'stdout' | 'stderr'; text: string }
+type Run = { resolve(result: { exitCode: number }): void; reject(error: Error): void }
+
+export type CellDependencies = {
+  readonly log: Log
+  readonly spares: SpareCells
+  readonly watchdog: Watchdog
+  readonly components: readonly CellComponentInit[]
+  readonly untouchedGlue: number
+  onClose(): void
+}
+
+/** A workload's cell as seen from the control thread: starts its thread, watches it, starts it anew. */
+export class SupervisedCell implements Cell {
+  readonly #spec: CellSpec
+  readonly #deps: CellDependencies
+  readonly #log: Log
+  readonly #vitals = new Vitals()
+  readonly #broker: CapabilityBroker
+  readonly #gates = new Map<MessagePort, string>()
+  readonly #runs = new Map<number, Run>()
+  readonly #stateListeners: ((state: CellState) => void)[] = []
+  readonly #outputListeners: ((line: Output) => void)[] = []
+  readonly #closing = new AbortController()
+  #state: CellState = { kind: 'restarting', reason: 'starting' }
+  #worker: Worker | undefined
+  #unwatch: (() => void) | undefined
+  #endReason: string | undefined
+  #restartTimesMs: number[] = []
+  #restarts = 0
+  #nextRunId = 1
+  #closed: Promise<void> | undefined
+
+  constructor(spec: CellSpec, deps: CellDependencies) {
+    this.#spec = spec
+    this.#deps = deps
+    this.#log = deps.log.child({ workload: spec.name })
+    const bindings = new Map(spec.components.map(({ name, bindings }) => [name, bindings]))
+    this.#broker = new CapabilityBroker(bindings, (message) => this.#post(message))
+  }
+
+  get state(): CellState {
+    return this.#state
+  }
+
+  onStateChange(listener: (state: CellState) => void): void {
+    this.#stateListeners.push(listener)
+  }
+
+  onOutput(listener: (line: Output) => void): void {
+    this.#outputListeners.push(listener)
+  }
+
+  /** The first start. @throws HeraldError when the guest cannot be started; the cell is closed then. */
+  async start(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#startThread(signal)
+    } catch (error) {
+      await this.close({ drainTimeoutMs: 0 })
+      throw error
+    }
+  }
+
+  connectHttp(component: string): MessagePort {
+    const init = this.#component(component)
+    if (init.handlerExport === undefined) throw missingExport(component, 'wasi:http/incoming-handler')
+    const { port1: gate, port2 } = new MessageChannel()
+    gate.unref()
+    gate.on('close', () => this.#gates.delete(gate))
+    this.#gates.set(gate, component)
+    if (this.#state.kind === 'serving') this.#openLane(gate, component)
+    else this.#tellDown(gate)
+    return port2
+  }
+
+  run(component: string, { signal }: { signal: AbortSignal }): Promise<{ exitCode: number }> {
+    const init = this.#component(component)
+    if (init.runExport === undefined) return Promise.reject(missingExport(component, 'wasi:cli/run'))
+    if (signal.aborted) return Promise.reject(signal.reason)
+    if (this.#state.kind !== 'serving') return Promise.reject(ended(`the cell is ${this.#state.kind}`))
+    const id = this.#nextRunId++
+    const { promise, resolve, reject } = Promise.withResolvers<{ exitCode: number }>()
+    this.#runs.set(id, { resolve, reject })
+    const onAbort = () => this.#post({ kind: 'abort-run', id })
+    signal.addEventListener('abort', onAbort, { once: true })
+    this.#post({ kind: 'run', id, component })
+    return promise.finally(() => signal.removeEventListener('abort', onAbort))
+  }
+
+  metrics(): CellMetrics {
+    const vitals = this.#vitals
+    return {
+      requests: vitals.get('requests'),
+      failures: vitals.get('failures'),
+      traps: vitals.get('traps'),
+      restarts: this.#restarts,
+      inFlight: vitals.get('inFlight'),
+      instances: vitals.get('instances'),
+      untouchedGlue: this.#deps.untouchedGlue,
+    }
+  }
+
+  close({ drainTimeoutMs = 0 }: { drainTimeoutMs?: number } = {}): Promise<void> {
+    this.#closed ??= this.#close(drainTimeoutMs)
+    return this.#closed
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #close(drainTimeoutMs: number): Promise<void> {
+    this.#closing.abort(new Error('the cell is closed'))
+    this.#post({ kind: 'drain' })
+    const until = performance.now() + drainTimeoutMs
+    while (this.#worker !== undefined && this.#busy() && performance.now() < until) await sleep(10)
+    this.#endReason = 'the workload was stopped'
+    if (this.#state.kind !== 'failed') this.#enter({ kind: 'stopped' })
+    await this.#worker?.terminate()
+    this.#threadGone()
+    for (const gate of this.#gates.keys()) gate.close()
+    this.#gates.clear()
+    this.#broker.release()
+    this.#deps.onClose()
+  }
+
+  #busy(): boolean {
+    return this.#vitals.get('inFlight') > 0 || this.#runs.size > 0
+  }
+
+  #component(name: string): CellComponentInit {
+    const init = this.#deps.components.find((component) => component.name === name)
+    if (init === undefined) throw new HeraldError('ERR_USAGE', `workload ${this.#spec.name} has no component ${name}`)
+    return init
+  }
+
+  async #startThread(signal: AbortSignal): Promise<void> {
+    const worker = this.#deps.spares.take()
+    this.#worker = worker
+    this.#endReason = undefined
+    this.#vitals.set('ticking', 0)
+    this.#vitals.set('inFlight', 0)
+    this.#vitals.set('instances', 0)
+    const limitMs = Math.max(...this.#deps.components.map(({ limits }) => limits.watchdogMs))
+    this.#unwatch = this.#deps.watchdog.watch({
+      vitals: this.#vitals,
+      limitMs,
+      onStall: (stalledMs) => this.#end(worker, `the guest did not yield for ${stalledMs} ms`),
+    })
+    const started = Promise.withResolvers<void>()
+    const timer = setTimeout(
+      () => this.#end(worker, `it did not start within ${startTimeoutMs / 1000} s`),
+      startTimeoutMs,
+    )
+    const onAbort = () => this.#end(worker, 'the start was cancelled')
+    signal.addEventListener('abort', onAbort, { once: true })
+    let ready = false
+    worker.on('message', (message: FromCellMain) => {
+      if (message.kind === 'ready') {
+        ready = true
+        started.resolve()
+      } else if (message.kind === 'failed') started.reject(this.#startError(message.error))
+      else this.#receive(message)
+    })
+    worker.on('error', (error: Error & { code?: string }) => {
+      this.#endReason ??=
+        error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'it ran out of memory' : `it failed: ${error.message}`
+    })
+    worker.on('exit', () => {
+      if (this.#worker === worker) this.#threadGone()
+      if (ready) this.#restart()
+      else
+        started.reject(
+          signal.aborted ? signal.reason : this.#startError({ code: '', message: this.#endReason ?? 'it ended' }),
+        )
+    })
+    this.#post({
+      kind: 'init',
+      cell: {
+        name: this.#spec.name,
+        deniedAddresses: this.#spec.deniedAddresses,
+        vitals: this.#vitals.buffer,
+        components: this.#deps.components,
+      },
+    })
+    try {
+      await started.promise
+      this.#enter({ kind: 'serving' })
+      for (const [gate, component] of this.#gates) this.#openLane(gate, component)
+      setTimeout(() => this.#deps.spares.refill(), 50).unref()
+    } catch (error) {
+      await worker.terminate()
+      throw error
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  #receive(message: FromCellMain): void {
+    switch (message.kind) {
+      case 'output':
+        for (const listener of this.#outputListeners) listener(message)
+        return
+      case 'trap':
+        this.#log.warn(
+          { event: 'component.trapped', component: message.component, reason: message.reason },
+          'component trapped',
+        )
+        return
+      case 'run-ended': {
+        const run = this.#runs.get(message.id)
+        this.#runs.delete(message.id)
+        if (message.error === undefined) run?.resolve({ exitCode: message.exitCode ?? 0 })
+        else run?.reject(fromWire(message.error, 'ERR_COMPONENT_TRAP', this.#spec.name))
+        return
+      }
+      case 'capability-request':
+        return void this.#broker.request(message)
+      case 'capability-abort':
+        return this.#broker.abort(message.id)
+    }
+  }
+
+  /** Ends the present thread; its 'exit' event does the rest. */
+  #end(worker: Worker, reason: string): void {
+    if (this.#worker !== worker) return
+    this.#endReason ??= reason
+    if (this.#state.kind === 'serving') this.#enter({ kind: 'restarting', reason })
+    void worker.terminate()
+  }
+
+  #threadGone(): void {
+    this.#worker = undefined
+    this.#unwatch?.()
+    this.#broker.abortAll()
+    const reason = this.#endReason ?? 'it ended'
+    for (const run of this.#runs.values()) run.reject(ended(reason))
+    this.#runs.clear()
+  }
+
+  #restart(): void {
+    if (this.#closing.signal.aborted) return
+    const reason = this.#endReason ?? 'it ended'
+    const now = performance.now()
+    this.#restartTimesMs = this.#restartTimesMs.filter((at) => now - at < restartWindowMs)
+    const pauseMs = restartPausesMs[this.#restartTimesMs.length]
+    if (pauseMs === undefined) return this.#fail(reason)
+    this.#restartTimesMs.push(now)
+    this.#restarts += 1
+    this.#enter({ kind: 'restarting', reason })
+    this.#log.warn(
+      { event: 'cell.restarting', reason, pauseMs, restarts: this.#restarts },
+      'cell ended; starting it anew',
+    )
+    const again = () => {
+      if (this.#closing.signal.aborted) return
+      this.#startThread(this.#closing.signal).catch((error) => {
+        this.#endReason = error instanceof Error ? error.message : String(error)
+        this.#restart()
+      })
+    }
+    if (pauseMs === 0) again()
+    else setTimeout(again, pauseMs).unref()
+  }
+
+  #fail(reason: string): void {
+    this.#log.error({ event: 'cell.failed', reason, restarts: this.#restarts }, 'cell ended too often; giving up')
+    this.#enter({ kind: 'failed', reason })
+  }
+
+  #enter(state: CellState): void {
+    if (this.#state.kind === 'stopped') return
+    this.#state = state
+    if (state.kind !== 'serving') for (const gate of this.#gates.keys()) this.#tellDown(gate)
+    for (const listener of this.#stateListeners) listener(state)
+  }
+
+  #openLane(gate: MessagePort, component: string): void {
+    const { port1, port2 } = new MessageChannel()
+    const { maxBodyBytes, requestTimeoutMs } = this.#component(component).limits
+    this.#worker?.postMessage({ kind: 'lane', component, port: port1 } satisfies ToCellMain, [port1])
+    gate.postMessage({ kind: 'lane', port: port2, maxBodyBytes, requestTimeoutMs } satisfies GateMessage, [port2])
+  }
+
+  #tellDown(gate: MessagePort): void {
+    const state = this.#state
+    const reason = state.kind === 'serving' || state.kind === 'stopped' ? 'the workload was stopped' : state.reason
+    gate.postMessage({
+      kind: 'down',
+      reason,
+      retryAfterS: state.kind === 'restarting' ? 1 : undefined,
+    } satisfies GateMessage)
+  }
+
+  #post(message: ToCellMain): void {
+    this.#worker?.postMessage(message)
+  }
+
+  #startError(error: WireError): HeraldError {
+    return fromWire(error, 'ERR_COMPONENT_START', this.#spec.name)
+  }
+}
+
+function fromWire(error: WireError, fallback: ErrorCode, workload: string): HeraldError {
+  const code = error.code in errorCodes ? (error.code as ErrorCode) : fallback
+  return new HeraldError(code, `workload ${workload}: ${error.message}`)
+}
+
+function ended(reason: string): HeraldError {
+  return new HeraldError('ERR_CELL_ENDED', reason)
+}
+
+function missingExport(component: string, name: string): HeraldError {
+  return new HeraldError('ERR_COMPONENT_EXPORT_MISSING', `component ${component} does not export ${name}`, {
+    hint: 'see what it exports with: herald inspect FILE',
+  })
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

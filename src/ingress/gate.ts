@@ -1,0 +1,78 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { MessagePort } from 'node:worker_threads'
+import { type GateMessage, LaneSender, type ToCell, type ToIngress } from '../engine/http-channel.ts'
+import { LaneRequest } from './lane-request.ts'
+import { answerPlainly } from './plain-answer.ts'
+import type { RequestHead } from './request-head.ts'
+
+type OpenLane = {
+  readonly port: MessagePort
+  readonly sender: LaneSender<ToCell>
+  readonly maxBodyBytes: number
+  readonly requests: Map<number, LaneRequest>
+}
+
+/** One component in one cell, as an ingress thread sees it. */
+export class Gate {
+  readonly #port: MessagePort
+  #lane: OpenLane | undefined
+  #down: { reason: string; retryAfterS: number | undefined } = { reason: 'the workload is starting', retryAfterS: 1 }
+  #nextId = 1
+
+  constructor(port: MessagePort) {
+    this.#port = port
+    port.on('message', (message: GateMessage) => {
+      if (message.kind === 'lane') this.#open(message)
+      else this.#down = message
+    })
+    port.on('close', () => {
+      this.#down = { reason: 'the workload was stopped', retryAfterS: undefined }
+      this.#lane?.port.close()
+    })
+  }
+
+  get up(): boolean {
+    return this.#lane !== undefined
+  }
+
+  get inFlight(): number {
+    return this.#lane?.requests.size ?? 0
+  }
+
+  forward(request: IncomingMessage, response: ServerResponse, head: RequestHead): void {
+    const lane = this.#lane
+    if (lane === undefined) {
+      answerPlainly(response, { status: 503, code: 'ERR_CELL_ENDED', ...this.#down, close: head.hasBody })
+      return
+    }
+    if ((head.contentLength ?? 0) > lane.maxBodyBytes) {
+      const reason = `the request body is larger than ${lane.maxBodyBytes} bytes`
+      answerPlainly(response, { status: 413, code: 'ERR_INGRESS_BODY_TOO_LARGE', reason, close: true })
+      return
+    }
+    const id = this.#nextId++
+    const onDone = ({ id }: LaneRequest) => void lane.requests.delete(id)
+    lane.requests.set(id, new LaneRequest(id, request, response, head, { ...lane, onDone }))
+  }
+
+  /** Takes no more requests; those in flight go on. */
+  close(): void {
+    this.#port.close()
+  }
+
+  #open({ port, maxBodyBytes }: Extract<GateMessage, { kind: 'lane' }>): void {
+    const lane: OpenLane = { port, maxBodyBytes, sender: new LaneSender<ToCell>(port), requests: new Map() }
+    this.#lane = lane
+    port.on('message', (batch: ToIngress[]) => {
+      for (const message of batch) lane.requests.get(message[1])?.receive(message)
+    })
+    port.on('close', () => {
+      if (this.#lane === lane) this.#lane = undefined
+      // The gate tells why; its message was sent before the thread ended.
+      setImmediate(() => {
+        for (const request of lane.requests.values())
+          request.fail(503, 'ERR_CELL_ENDED', this.#down.reason, this.#down.retryAfterS)
+      })
+    })
+  }
+}

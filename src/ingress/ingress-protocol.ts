@@ -1,0 +1,23 @@
+import type { MessagePort } from 'node:worker_threads'
+
+export type IngressThreadOptions = {
+  readonly host: string
+  readonly port: number
+  readonly reusePort: boolean
+  readonly maxHeaderBytes: number
+  readonly keepAliveTimeoutMs: number
+  readonly maxConnections: number
+}
+
+/** Control thread → ingress thread. */
+export type ToIngressThread =
+  | { readonly kind: 'route'; readonly id: number; readonly hosts: readonly string[] | '*'; readonly gate: MessagePort }
+  | { readonly kind: 'unroute'; readonly id: number }
+  | { readonly kind: 'ready'; readonly ready: boolean }
+  | { readonly kind: 'close'; readonly drainTimeoutMs: number }
+
+/** Ingress thread → control thread. */
+export type FromIngressThread =
+  | { readonly kind: 'listening'; readonly port: number }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string }
+  | { readonly kind: 'closed' }
