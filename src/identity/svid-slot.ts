@@ -144,14 +144,13 @@ export class SvidSlot {
       log.warn({ event: 'svid.clock-skew', spiffeId: svid.spiffeId, aheadS }, 'the authority is ahead of this clock')
     }
     const replaced = this.#held
-    const usable = { svid, usableUntilMs }
+    const isSame = replaced?.svid.reveal() === svid.reveal()
+    const usable = isSame && replaced !== undefined ? replaced : { svid, usableUntilMs }
     this.#held = usable
     this.#refusal = undefined
     this.#failedRenewals = 0
     this.#scheduleRenewal(issuedAtMs, lifetimeMs)
-    if (replaced !== undefined && replaced.svid.reveal() !== svid.reveal()) {
-      onChange({ kind: 'renewed', svid, usableUntilMs })
-    }
+    if (replaced !== undefined && !isSame) onChange({ kind: 'renewed', ...usable })
     return usable
   }
 

@@ -1,0 +1,59 @@
+import type { Clock } from '../../clock/clock.ts'
+import { type AuditSink, auditToLog } from '../../identity/audit.ts'
+import type { SvidSource } from '../../identity/svid-source.ts'
+import type { Log } from '../../observability/log.ts'
+import type { Capability } from '../capability.ts'
+import { IdentityBinding } from './identity-binding.ts'
+import { parseIdentityConfig } from './identity-config.ts'
+
+export type IdentityCapabilityOptions = {
+  /** Stays with its owner. */
+  readonly svids: SvidSource
+  /** Default: the log. */
+  readonly audit?: AuditSink
+  readonly log: Log
+  readonly clock: Clock
+  /** How often deliveries from the cells' memory are gathered into one audit event, ms. Default: 10 s. */
+  readonly gatherMs?: number
+}
+
+/** `wasmcloud:identity/store@0.0.1`: deny by default, by the audiences of the workload's hostInterfaces entry. */
+export function createIdentityCapability(options: IdentityCapabilityOptions): Capability {
+  const { svids, log, clock, audit = auditToLog(log), gatherMs = 10_000 } = options
+  const bindings = new Set<IdentityBinding>()
+  const lifetime = new AbortController()
+
+  async function gatherForever(): Promise<void> {
+    for (;;) {
+      await clock.sleep(gatherMs, { signal: lifetime.signal })
+      for (const binding of bindings) binding.gather()
+    }
+  }
+
+  return {
+    name: 'identity',
+    interfaces: ['wasmcloud:identity/store@0.0.1'],
+    waits: ['wasmcloud:identity/store#get'],
+    async start() {
+      gatherForever().catch(() => {})
+    },
+    async configure(component, entries) {
+      const config = parseIdentityConfig(component.componentName, entries)
+      const identity = svids.open(component, { spiffeId: config.spiffeId })
+      const binding = new IdentityBinding({
+        component,
+        config,
+        identity,
+        audit,
+        log,
+        onRelease: () => bindings.delete(binding),
+      })
+      bindings.add(binding)
+      return binding
+    },
+    async [Symbol.asyncDispose]() {
+      lifetime.abort()
+      for (const binding of [...bindings]) binding.release()
+    },
+  }
+}
