@@ -19,6 +19,7 @@ export interface BuildOptions {
 }
 
 const linkerFlags = '-s -w'
+const scratchPrefix = '.building-'
 
 /**
  * The folder with the server's programs, built now unless the cache has them.
@@ -45,7 +46,8 @@ export async function buildServer(name: ServerName, options: BuildOptions = {}):
       if (await isComplete(home, build)) return join(home, 'bin')
       if (build.needsCompilerFor !== undefined) await requireCompiler(name, build.needsCompilerFor, go.cc, environment)
       await mkdir(cache, { recursive: true })
-      const scratch = await mkdtemp(join(cache, `.building-${name}-`))
+      await removeAbandonedBuilds(cache)
+      const scratch = await mkdtemp(join(cache, scratchPrefix))
       try {
         const version = await pinnedVersion(name, wrapper)
         const programs = Object.keys(build.programs).join(', ')
@@ -155,6 +157,16 @@ async function cacheKey(name: string, wrapper: string, build: ServerBuild, go: G
     hash.update(JSON.stringify([file.slice(wrapper.length), content.length])).update(content)
   }
   return `${name}-${hash.digest('hex').slice(0, 32)}`
+}
+
+/** A builder that was killed leaves its scratch folder behind; one that is a day old is nobody's any more. */
+async function removeAbandonedBuilds(cache: string): Promise<void> {
+  const dayAgoMs = Date.now() - 24 * 60 * 60 * 1000
+  for (const name of await readdir(cache)) {
+    if (!name.startsWith(scratchPrefix)) continue
+    const found = await stat(join(cache, name)).catch(() => undefined)
+    if (found !== undefined && found.mtimeMs < dayAgoMs) await rm(join(cache, name), { recursive: true, force: true })
+  }
 }
 
 async function isComplete(home: string, build: ServerBuild): Promise<boolean> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { suite, test } from 'node:test'
 import { type BuildOptions, buildServer } from '../../scripts/servers/build-server.ts'
@@ -48,6 +48,19 @@ suite('buildServer', () => {
     const after = await buildServer('nats', cache.options)
     assert.notEqual(after, before)
     assert.equal(cache.kept().length, 2)
+  })
+
+  test('removes what a killed builder left behind a day ago, and nothing that may be in use', async () => {
+    using cache = ownCache()
+    const [old, fresh] = ['.building-old', '.building-fresh'].map((name) =>
+      join(cache.options.cacheDirectory, 'servers', name),
+    )
+    for (const folder of [old, fresh]) mkdirSync(folder ?? '', { recursive: true })
+    const twoDaysAgo = Date.now() / 1000 - 2 * 24 * 60 * 60
+    utimesSync(old ?? '', twoDaysAgo, twoDaysAgo)
+    await buildServer('nats', cache.options)
+    assert.equal(existsSync(old ?? ''), false)
+    assert.equal(existsSync(fresh ?? ''), true)
   })
 
   test('a build that fails says what go said and where the pins are, and leaves nothing', async () => {

@@ -33,7 +33,7 @@ for (const [what, line] of [
   ['a SPIFFE ID and a trust domain', 'issued spiffe://example.org/default/api-gateway for spiffe://example.org/ledger'],
   ['a digest', `sha256:${createHash('sha256').update('a').digest('hex')}`],
   ['a commit', '9f2d1c3e4b5a69788796a5b4c3d2e1f0a1b2c3d4'],
-  ['a long path', '/work/main/test/support/somewhere/very/deep/Inside/of/the/tree/file2.ts'],
+  ['a long path', '/home/someone/herald/test/support/somewhere/very/deep/Inside/of/the/tree/file2.ts'],
   ['an entry id and a time', 'entry=6f2a7b1e-2f6c-4f7e-9f58-1c1f3c0f5a11 time="2026-08-01T10:00:00Z"'],
   ['a decoded header', '{"alg":"ES256","kid":"PUYtV1BSkP4HbQeEyJ","typ":"JWT"}'],
   ['the word token', 'session token refused: expired'],
