@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs'
+import { type Authenticator, type ConnectionOptions, credsAuthenticator, nkeyAuthenticator } from 'nats'
+import { HeraldError } from '../errors/herald-error.ts'
+
+/** How the host shows who it is. Files and functions are read at every (re)connect, so renewed credentials need no restart. */
+export type LatticeCredentials =
+  | { readonly kind: 'user'; readonly user: string; readonly password: string }
+  | { readonly kind: 'token'; readonly token: () => string }
+  /** A `.creds` file: user JWT and its nkey seed. */
+  | { readonly kind: 'creds-file'; readonly path: string }
+  /** A file with an nkey seed. */
+  | { readonly kind: 'nkey-file'; readonly path: string }
+
+export type LatticeTls = {
+  /** PEM of the authorities to trust. Default: the system's. */
+  readonly caFile?: string
+  /** PEM of the client's certificate and key, for mutual TLS. */
+  readonly certFile?: string
+  readonly keyFile?: string
+  /** TLS before the server's greeting, for servers with `handshake_first`. Default false. */
+  readonly handshakeFirst?: boolean
+}
+
+const maxSecretFileBytes = 65_536
+
+/** Checks addresses. `nats://host:port` upgrades to TLS when the server offers it; `tls://` insists. @throws ERR_LATTICE_CONFIG */
+export function parseServers(servers: readonly string[]): { servers: string[]; tlsRequired: boolean } {
+  const refuse = (text: string, why: string): never => {
+    throw new HeraldError('ERR_LATTICE_CONFIG', `${text} is no NATS address: ${why}`, {
+      hint: 'write nats://host:4222 or tls://host:4222',
+    })
+  }
+  if (servers.length === 0) refuse('(nothing)', 'at least one is needed')
+  let tlsRequired = false
+  const parsed = servers.map((text) => {
+    const url = URL.parse(text.includes('://') ? text : `nats://${text}`)
+    if (url === null) return refuse(JSON.stringify(text.slice(0, 100)), 'it cannot be read')
+    const shown = `${url.protocol}//${url.host}`
+    if (url.username !== '' || url.password !== '')
+      return refuse(shown, 'credentials do not belong into an address, where every list of processes shows them')
+    if (url.protocol !== 'nats:' && url.protocol !== 'tls:')
+      return refuse(shown, `the scheme ${url.protocol}// is not spoken`)
+    if (url.hostname === '' || (url.pathname !== '' && url.pathname !== '/') || url.search !== '' || url.hash !== '')
+      return refuse(shown, 'only a host and a port are expected')
+    tlsRequired ||= url.protocol === 'tls:'
+    return `${url.hostname}:${url.port === '' ? '4222' : url.port}`
+  })
+  return { servers: parsed, tlsRequired }
+}
+
+export function natsTls(tls: LatticeTls | undefined, tlsRequired: boolean): Pick<ConnectionOptions, 'tls'> {
+  if (tls === undefined) return tlsRequired ? { tls: {} } : {}
+  const { caFile, certFile, keyFile, handshakeFirst } = tls
+  return {
+    tls: {
+      ...(caFile !== undefined && { caFile }),
+      ...(certFile !== undefined && { certFile }),
+      ...(keyFile !== undefined && { keyFile }),
+      ...(handshakeFirst === true && { handshakeFirst }),
+    },
+  }
+}
+
+export function natsAuthenticator(credentials: LatticeCredentials | undefined): Authenticator | undefined {
+  switch (credentials?.kind) {
+    case undefined:
+      return undefined
+    case 'user':
+      return () => ({ user: credentials.user, pass: credentials.password })
+    case 'token':
+      return () => ({ auth_token: credentials.token() })
+    case 'creds-file':
+      return (nonce) => credsAuthenticator(readSecret(credentials.path))(nonce)
+    case 'nkey-file':
+      return (nonce) => nkeyAuthenticator(trimmed(readSecret(credentials.path)))(nonce)
+  }
+}
+
+function readSecret(path: string): Uint8Array {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (error) {
+    throw new HeraldError('ERR_LATTICE_CONFIG', `the NATS credentials in ${path} cannot be read`, {
+      hint: 'check the path and its permissions',
+      cause: error,
+    })
+  }
+  if (bytes.length === 0 || bytes.length > maxSecretFileBytes) {
+    throw new HeraldError('ERR_LATTICE_CONFIG', `${path} holds no NATS credentials`, {
+      hint: 'make it again with nsc or nk',
+    })
+  }
+  return bytes
+}
+
+function trimmed(bytes: Uint8Array): Uint8Array {
+  return Buffer.from(Buffer.from(bytes).toString('utf8').trim())
+}

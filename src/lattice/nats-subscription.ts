@@ -1,0 +1,113 @@
+import type { Msg, NatsConnection, NatsError, Subscription } from 'nats'
+import { isHeraldError } from '../errors/herald-error.ts'
+import type { Log } from '../observability/log.ts'
+import type { LatticeMessage, LatticeSubscription, SubscribeOptions } from './lattice.ts'
+import { natsReason } from './nats-errors.ts'
+
+type Context = {
+  readonly log: Log
+  readonly name: string
+  readonly send: (subject: string, payload: Uint8Array) => void
+  readonly onDispose: () => void
+}
+
+/**
+ * One subscription that is made anew on every new connection. Messages never queue here: each is handled at once or refused at once, so a
+ * slow handler makes neither the memory grow nor the server call this client a slow consumer.
+ */
+export class NatsSubscription implements LatticeSubscription {
+  readonly #pattern: string
+  readonly #options: SubscribeOptions
+  readonly #context: Context
+  readonly #running = new Set<Promise<void>>()
+  #subscription: Subscription | undefined
+  #disposed: Promise<void> | undefined
+
+  constructor(pattern: string, options: SubscribeOptions, context: Context) {
+    this.#pattern = pattern
+    this.#options = options
+    this.#context = context
+  }
+
+  get inFlight(): number {
+    return this.#running.size
+  }
+
+  bind(connection: NatsConnection): void {
+    if (this.#disposed !== undefined) return
+    const { queue } = this.#options
+    this.#subscription = connection.subscribe(this.#pattern, {
+      callback: (error, message) => this.#receive(error, message),
+      ...(queue !== undefined && { queue }),
+    })
+  }
+
+  #receive(error: NatsError | null, message: Msg): void {
+    const { log, name } = this.#context
+    if (error !== null) {
+      log.error(
+        { event: 'lattice.subscription-failed', connection: name, subject: this.#pattern, reason: natsReason(error) },
+        'NATS does not let this user listen',
+      )
+      return
+    }
+    const received = this.#toMessage(message)
+    if (this.#running.size >= (this.#options.maxInFlight ?? 1024)) {
+      log.warn(
+        { event: 'lattice.overloaded', connection: name, subject: message.subject },
+        'too many messages at once; one was refused',
+      )
+      this.#guard(received.subject, () => this.#options.onOverload?.(received))
+      return
+    }
+    const running = this.#guard(received.subject, () => this.#options.handle(received)).finally(() =>
+      this.#running.delete(running),
+    )
+    this.#running.add(running)
+  }
+
+  async #guard(subject: string, action: () => Promise<void> | void): Promise<void> {
+    try {
+      await action()
+    } catch (error) {
+      const code = isHeraldError(error) ? error.code : 'ERR_INTERNAL'
+      this.#context.log.error(
+        { event: 'lattice.handler-failed', connection: this.#context.name, subject, code, reason: natsReason(error) },
+        'handling a message failed',
+      )
+    }
+  }
+
+  #toMessage({ subject, data, reply }: Msg): LatticeMessage {
+    const wantsReply = reply !== undefined && reply !== ''
+    return {
+      subject,
+      payload: data,
+      wantsReply,
+      reply: (payload) => {
+        if (!wantsReply) return
+        // Whoever asks chooses where the answer goes. Only inboxes, or this host would publish for others where they may not.
+        if (!reply.startsWith('_')) {
+          this.#context.log.warn(
+            { event: 'lattice.reply-refused', connection: this.#context.name, subject },
+            'the answer should go to a subject that is no inbox; not sent',
+          )
+          return
+        }
+        this.#context.send(reply, payload)
+      },
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= this.#drain()
+    return this.#disposed
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#subscription !== undefined && !this.#subscription.isClosed())
+      await this.#subscription.drain().catch(() => {})
+    while (this.#running.size > 0) await Promise.all(this.#running)
+    this.#context.onDispose()
+  }
+}

@@ -1,0 +1,55 @@
+import { HeraldError } from '../errors/herald-error.ts'
+
+/** One part of a subject that came from outside: no dot, no wildcard, no space. Made only by {@link parseSubjectToken}. */
+export type SubjectToken = string & { readonly __brand: 'SubjectToken' }
+
+/** A subject to publish or request on; made by this file only. */
+export type Subject = string & { readonly __brand: 'Subject' }
+
+/** A subject, perhaps with wildcards, to subscribe to. */
+export type SubjectPattern = string & { readonly __brand: 'SubjectPattern' }
+
+/** What an operator asks of a host, by the end of its subject. */
+export const hostCommands = ['heartbeat', 'workload.start', 'workload.status', 'workload.stop'] as const
+export type HostCommand = (typeof hostCommands)[number]
+
+/** @throws ERR_LATTICE_SUBJECT_INVALID. NATS allows more; these are the characters that every tool shows and types alike. */
+export function parseSubjectToken(text: string, what: string): SubjectToken {
+  if (!/^[A-Za-z0-9_-]{1,128}$/.test(text)) {
+    throw new HeraldError(
+      'ERR_LATTICE_SUBJECT_INVALID',
+      `${what} ${JSON.stringify(text.slice(0, 130))} cannot be part of a NATS subject`,
+      { hint: 'use letters, digits, - and _, at most 128' },
+    )
+  }
+  return text as SubjectToken
+}
+
+/** Where a host announces itself. */
+export function heartbeatSubject(hostId: SubjectToken): Subject {
+  return `runtime.operator.heartbeat.${hostId}` as Subject
+}
+
+/** Every host's announcements. */
+export const allHeartbeats = 'runtime.operator.heartbeat.*' as SubjectPattern
+
+/** The host an announcement is about; `undefined` for any other subject. */
+export function hostOfHeartbeat(subject: string): SubjectToken | undefined {
+  return /^runtime\.operator\.heartbeat\.([A-Za-z0-9_-]{1,128})$/.exec(subject)?.[1] as SubjectToken | undefined
+}
+
+export function hostCommandSubject(hostId: SubjectToken, command: HostCommand): Subject {
+  return `runtime.host.${hostId}.${command}` as Subject
+}
+
+/** Everything that is asked of one host. */
+export function hostCommandPattern(hostId: SubjectToken): SubjectPattern {
+  return `runtime.host.${hostId}.>` as SubjectPattern
+}
+
+/** What is asked of `hostId`; `undefined` for a command that does not exist, or another host's subject. */
+export function parseHostCommand(hostId: SubjectToken, subject: string): HostCommand | undefined {
+  const prefix = `runtime.host.${hostId}.`
+  const command = subject.startsWith(prefix) ? subject.slice(prefix.length) : ''
+  return hostCommands.find((each) => each === command)
+}
