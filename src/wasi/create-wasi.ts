@@ -1,6 +1,9 @@
 import type { InstanceContext } from '../capabilities/capability.ts'
 import { cliOfComponent, stderr, stdin, stdout } from './cli.ts'
 import { monotonicClock, timezone, wallClock } from './clocks.ts'
+import { Descriptor, filesystemErrorCode } from './filesystem/descriptor.ts'
+import { DirectoryEntryStream } from './filesystem/directory-entry-stream.ts'
+import { openPreopens, preopensOfInstance } from './filesystem/preopens.ts'
 import { HttpClient, type Refusal } from './http/http-client.ts'
 import { httpOfInstance, httpRules } from './http/http-of-instance.ts'
 import { startRequest } from './http/start-request.ts'
@@ -16,8 +19,6 @@ import { type ResolveName, resolveBySystem } from './network/guarded-lookup.ts'
 import { insecure, insecureSeed, random } from './random.ts'
 import type { Wasi, WasiInstance, WasiOptions } from './wasi.ts'
 
-export { wasiInterfaces, wasiWaits } from './wasi-interfaces.ts'
-
 export type WasiDependencies = {
   /** Default: the operating system's resolver. */
   readonly resolve?: ResolveName
@@ -30,7 +31,7 @@ export type WasiDependencies = {
 /**
  * WASI 0.2 of one component, for jco's `instantiation` mode with JSPI. The functions of `wasiWaits` must be declared as
  * suspending imports; they return a promise only when they have to wait. Resource classes are shared by all instances.
- * @throws ERR_NETWORK_POLICY_INVALID
+ * @throws ERR_NETWORK_POLICY_INVALID, ERR_PREOPEN_INVALID
  */
 export function createWasi(options: WasiOptions, dependencies: WasiDependencies = {}): Wasi {
   const rules = httpRules(options.maxBodyBytes)
@@ -41,6 +42,7 @@ export function createWasi(options: WasiOptions, dependencies: WasiDependencies 
     onRefusal: dependencies.onRefusal ?? (() => {}),
     ca: dependencies.ca,
   })
+  const preopens = openPreopens(options)
   const limiter = new LineLimiter(options.onOutput, () => performance.now())
   const shared: Record<string, object> = {
     'wasi:io/error': { Error: IoError },
@@ -50,6 +52,7 @@ export function createWasi(options: WasiOptions, dependencies: WasiDependencies 
     'wasi:random/random': random,
     'wasi:random/insecure': insecure,
     'wasi:random/insecure-seed': insecureSeed,
+    'wasi:filesystem/types': { Descriptor, DirectoryEntryStream, filesystemErrorCode },
     ...cliOfComponent(options),
   }
 
@@ -66,6 +69,7 @@ export function createWasi(options: WasiOptions, dependencies: WasiDependencies 
           'wasi:cli/stdin': stdin(state),
           'wasi:cli/stdout': stdout(state, out),
           'wasi:cli/stderr': stderr(state, err),
+          'wasi:filesystem/preopens': preopensOfInstance(state, preopens),
           ...httpOfInstance(state, rules, client),
         },
         startRequest: (exchange) => startRequest(state, rules, exchange),
