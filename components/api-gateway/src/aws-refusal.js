@@ -38,7 +38,7 @@ export function fromAwsError(error, step, secrets) {
     return new Refusal(
       502,
       'not-reachable',
-      `${step}: the service could not be reached or did not answer as AWS does`,
+      'the service could not be reached (do allowedHosts name it?) or did not answer as AWS does',
       step,
     )
   }

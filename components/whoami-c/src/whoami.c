@@ -40,6 +40,33 @@ static void respond_refused(handle out, identity_result result) {
   }
 }
 
+static void put_padded(buffer *out, uint64_t value, uint32_t digits) {
+  uint64_t power = 1;
+  while (--digits > 0) power *= 10;
+  for (; power > 0; power /= 10) put_char(out, '0' + value / power % 10);
+}
+
+// Seconds since the Unix epoch as "2026-08-01T12:00:00Z", up to the year 9999.
+static void put_time(buffer *out, uint64_t at_s) {
+  uint64_t days = at_s / 86400, year = 1970, month = 1;
+  for (;; year++) {
+    const uint64_t length = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 366 : 365;
+    if (days < length || year == 9999) break;
+    days -= length;
+  }
+  const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+  for (; month < 12; month++) {
+    const uint64_t length = month == 2 ? (leap ? 29 : 28) : month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
+    if (days < length) break;
+    days -= length;
+  }
+  const uint64_t parts[] = {year, month, days + 1, at_s / 3600 % 24, at_s / 60 % 60, at_s % 60};
+  for (int i = 0; i < 6; i++) {
+    put_padded(out, parts[i], i == 0 ? 4 : 2);
+    put_char(out, "--T::Z"[i]);
+  }
+}
+
 // GET /: who this component is.
 static void respond_whoami(handle out) {
   const text audience = configured_audience();
@@ -57,9 +84,9 @@ static void respond_whoami(handle out) {
   put_json(&body, who.subject);
   put(&body, TEXT(",\"audience\":"));
   put_json(&body, audience);
-  put(&body, TEXT(",\"expiresAt\":"));
-  put_number(&body, who.expires_at_s);
-  put(&body, TEXT("}\n"));
+  put(&body, TEXT(",\"expiresAt\":\""));
+  put_time(&body, who.expires_at_s);
+  put(&body, TEXT("\"}\n"));
   if (body.overflow) return respond_error(out, 500, TEXT("answer-too-large"), TEXT("the answer does not fit"));
   respond(out, 200, json, (text){body.at, body.length});
 }
