@@ -38,6 +38,10 @@ export const errorCodes = {
     exitCode: 2,
     meaning: 'More than one component could answer HTTP and the manifest does not say which.',
   },
+  ERR_WORKLOAD_HTTP_HOST_TAKEN: {
+    exitCode: 2,
+    meaning: 'A workload of another namespace answers to the same HTTP host on this host.',
+  },
   ERR_WORKLOAD_NOTHING_TO_RUN: {
     exitCode: 2,
     meaning:
@@ -71,6 +75,10 @@ export const errorCodes = {
     exitCode: 5,
     meaning: 'The component needs more linear memory at start than its limit allows.',
   },
+  ERR_COMPONENT_NOT_RUNNABLE: {
+    exitCode: 2,
+    meaning: 'herald inspect found reasons why this host does not run the component.',
+  },
   ERR_COMPONENT_EXPORT_MISSING: {
     exitCode: 5,
     meaning: 'The component does not export the interface it is asked for.',
@@ -91,9 +99,18 @@ export const errorCodes = {
   // ingress
   ERR_INGRESS_LISTEN: { exitCode: 1, meaning: 'The address for HTTP cannot be listened on.' },
   ERR_INGRESS_BAD_REQUEST: { exitCode: 2, meaning: 'An HTTP request is malformed, or does not name one host.' },
-  ERR_INGRESS_NO_ROUTE: { exitCode: 2, meaning: 'No workload on this host serves the host that an HTTP request names.' },
-  ERR_INGRESS_BODY_TOO_LARGE: { exitCode: 2, meaning: 'The body of an HTTP request is larger than the component accepts.' },
-  ERR_INGRESS_RESPONSE_INVALID: { exitCode: 5, meaning: 'A component answered with a response that is not valid HTTP.' },
+  ERR_INGRESS_NO_ROUTE: {
+    exitCode: 2,
+    meaning: 'No workload on this host serves the host that an HTTP request names.',
+  },
+  ERR_INGRESS_BODY_TOO_LARGE: {
+    exitCode: 2,
+    meaning: 'The body of an HTTP request is larger than the component accepts.',
+  },
+  ERR_INGRESS_RESPONSE_INVALID: {
+    exitCode: 5,
+    meaning: 'A component answered with a response that is not valid HTTP.',
+  },
 
   // oci
   ERR_OCI_REFERENCE_INVALID: { exitCode: 2, meaning: 'A reference is not registry/repository[:tag][@digest].' },

@@ -1,0 +1,37 @@
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+
+/** All that the command takes from its surroundings: the one file that reads the command line and the environment. */
+export type CliEnvironment = {
+  /** Command line, without the interpreter and the script. */
+  readonly args: readonly string[]
+  readonly cwd: string
+  readonly stdout: OutputStream
+  readonly stderr: OutputStream
+  /** `NO_COLOR` (no-color.org): set and not empty. */
+  readonly noColor: boolean
+  /** `KUBERNETES_SERVICE_HOST` is set: the process runs in a pod. */
+  readonly inKubernetes: boolean
+  /** `SPIRE_ADMIN_ENDPOINT_SOCKET`: the default of `--spire-admin-socket`. */
+  readonly spireAdminSocket: string | undefined
+  /** Where sockets of this user stand: `$XDG_RUNTIME_DIR/herald`, else a directory of the user under the temporary one. */
+  readonly runtimeDirectory: string
+}
+
+export type OutputStream = { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number }
+
+export function readEnvironment(): CliEnvironment {
+  const { env, argv } = process
+  const given = (name: string): string | undefined => (env[name] === '' ? undefined : env[name])
+  const runtime = given('XDG_RUNTIME_DIR')
+  return {
+    args: argv.slice(2),
+    cwd: process.cwd(),
+    stdout: process.stdout,
+    stderr: process.stderr,
+    noColor: given('NO_COLOR') !== undefined,
+    inKubernetes: given('KUBERNETES_SERVICE_HOST') !== undefined,
+    spireAdminSocket: given('SPIRE_ADMIN_ENDPOINT_SOCKET'),
+    runtimeDirectory: runtime === undefined ? join(tmpdir(), `herald-${userInfo().uid}`) : join(runtime, 'herald'),
+  }
+}

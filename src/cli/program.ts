@@ -1,0 +1,50 @@
+import { Command } from 'commander'
+import { addCompletionCommand } from './completion-command.ts'
+import { addDevCommand } from './dev-command.ts'
+import type { CliEnvironment } from './environment.ts'
+import { addHostCommand } from './host-command.ts'
+import { addIdentityCommand } from './identity-token-command.ts'
+import { addInspectCommand } from './inspect-command.ts'
+import { addVersionCommand, heraldVersion } from './version-command.ts'
+
+/** The whole command line, without running it. */
+export function createProgram(environment: CliEnvironment): Command {
+  const { stdout, stderr, noColor } = environment
+  const program = new Command('herald')
+    .description('Hosts WebAssembly components and gives every one its own SPIFFE identity.')
+    .version(heraldVersion(), '--version', 'print the version')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void stdout.write(text),
+      writeErr: (text) => void stderr.write(text),
+      // Errors are thrown and reported in one place, with their code.
+      outputError: () => {},
+      getOutHelpWidth: () => Math.min(stdout.columns ?? 100, 120),
+      getErrHelpWidth: () => Math.min(stderr.columns ?? 100, 120),
+      getOutHasColors: () => stdout.isTTY === true && !noColor,
+      getErrHasColors: () => stderr.isTTY === true && !noColor,
+    })
+    .helpCommand('help [command]', 'show the help of a command')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  herald dev build/api.wasm --audience sts.amazonaws.com    run a component on this machine
+  herald host -f workload.yaml                              run workloads with identities of SPIRE
+  herald inspect build/api.wasm                             whether this host runs it, and why not
+
+Exit codes of all commands:
+  0 done   1 failed   2 usage, manifest or component   3 identity refused   4 peer or address not reachable   5 component failed
+  130 and 143: ended at once by a second signal
+Errors are printed as ERR_CODE: where: what — what to do. docs/errors.md lists the codes.
+
+Environment: NO_COLOR, SPIRE_ADMIN_ENDPOINT_SOCKET, XDG_RUNTIME_DIR; an option on the command line wins.`,
+    )
+  addDevCommand(program, environment)
+  addHostCommand(program, environment)
+  addInspectCommand(program, environment)
+  addIdentityCommand(program, environment)
+  addCompletionCommand(program, environment)
+  addVersionCommand(program, environment)
+  return program
+}

@@ -1,0 +1,34 @@
+import { type Command, CommanderError } from 'commander'
+import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
+import type { CliEnvironment } from './environment.ts'
+import { reportError } from './report-error.ts'
+
+/** Runs the command line to its end. @returns the exit code; errors have been reported. */
+export async function runProgram(program: Command, environment: CliEnvironment): Promise<number> {
+  try {
+    await program.parseAsync([...environment.args], { from: 'user' })
+    return 0
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0
+    const known = toHeraldError(error)
+    reportError(known, environment)
+    return known.exitCode
+  }
+}
+
+function toHeraldError(error: unknown): HeraldError {
+  if (isHeraldError(error)) return error
+  if (error instanceof CommanderError) {
+    if (error.code === 'commander.help') {
+      return new HeraldError('ERR_USAGE', 'no command was given', { hint: 'see: herald --help' })
+    }
+    const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n')
+    const suggestion = rest.join(' ').replace(/^\((.*)\)$/, '$1')
+    return new HeraldError('ERR_USAGE', first, { hint: suggestion === '' ? 'see: herald --help' : suggestion })
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  return new HeraldError('ERR_INTERNAL', message, {
+    hint: 'this is a defect of Herald: run again with --verbose and report it',
+    cause: error,
+  })
+}

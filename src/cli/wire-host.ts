@@ -1,0 +1,83 @@
+import { createIdentityCapability } from '../capabilities/identity/identity-capability.ts'
+import { systemClock } from '../clock/clock.ts'
+import { createEngine } from '../engine/create-engine.ts'
+import { defaultLimits } from '../engine/default-limits.ts'
+import { createHost, type Host, type StopOptions } from '../host/host.ts'
+import type { SvidAuthority } from '../identity/svid-authority.ts'
+import { createSvidSource } from '../identity/svid-source.ts'
+import { createIngress } from '../ingress/create-ingress.ts'
+import { createFileImageSource } from '../manifest/image-source.ts'
+import type { Log } from '../observability/log.ts'
+import type { ListenAddress } from './option-values.ts'
+
+export type WireHostOptions = {
+  /** Stays the caller's. */
+  readonly authority: SvidAuthority
+  readonly log: Log
+  readonly http: ListenAddress
+  readonly lattice: string
+  readonly environment: string | undefined
+  readonly labels: Readonly<Record<string, string>>
+  readonly allowedHostPaths: readonly string[]
+  readonly deniedAddresses: readonly string[]
+  readonly memoryLimitMb: number | undefined
+  readonly requestTimeoutMs: number | undefined
+}
+
+export type WiredHost = AsyncDisposable & {
+  readonly host: Host
+  /** Where HTTP is served: `http://127.0.0.1:8000`. */
+  readonly url: string
+  /** Answers 503 from now on, stops all workloads, requests in flight first. Idempotent. */
+  drain(options: StopOptions): Promise<void>
+}
+
+/** Puts a host together: authority → SVIDs → capabilities, engine and ingress → host. Disposal takes it apart in reverse. */
+export async function wireHost(options: WireHostOptions, { signal }: { signal: AbortSignal }): Promise<WiredHost> {
+  const { authority, log } = options
+  const clock = systemClock
+  await using stack = new AsyncDisposableStack()
+  const svids = stack.use(createSvidSource({ authority, clock, log }))
+  const identity = stack.use(createIdentityCapability({ svids, log, clock }))
+  const engine = stack.use(createEngine({ log, clock }))
+  const ingress = stack.use(await createIngress({ ...options.http, log }))
+  const host = stack.use(
+    await createHost(
+      {
+        engine,
+        ingress,
+        capabilities: [identity],
+        lattice: options.lattice,
+        environment: options.environment,
+        labels: options.labels,
+        images: createFileImageSource(),
+        log,
+        clock,
+        limits: {
+          ...defaultLimits,
+          ...(options.memoryLimitMb !== undefined && { memoryLimitMb: options.memoryLimitMb }),
+          ...(options.requestTimeoutMs !== undefined && { requestTimeoutMs: options.requestTimeoutMs }),
+        },
+        deniedAddresses: options.deniedAddresses,
+        allowedHostPaths: options.allowedHostPaths,
+      },
+      { signal },
+    ),
+  )
+  const owned = stack.move()
+  return {
+    host,
+    url: urlOf(ingress.address),
+    async drain(drainOptions) {
+      ingress.setReady(false)
+      await host.drain(drainOptions)
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** A URL that works on this machine: a wildcard address is shown as loopback. */
+function urlOf({ host, port }: ListenAddress): string {
+  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`
+}

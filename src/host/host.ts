@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto'
+import type { Capability } from '../capabilities/capability.ts'
+import type { Clock } from '../clock/clock.ts'
+import type { ComponentLimits, Engine } from '../engine/engine.ts'
+import { HeraldError } from '../errors/herald-error.ts'
+import type { ImageSource } from '../manifest/image-source.ts'
+import type { Workload } from '../manifest/workload.ts'
+import type { Log } from '../observability/log.ts'
+import { createDeployment, type Deployment } from './deployment.ts'
+import { createHostClaims } from './host-claims.ts'
+import type { HttpRouter } from './http-router.ts'
+import { checkPlacement } from './placement.ts'
+import type { FinalState, WorkloadState, WorkloadStatus } from './workload-state.ts'
+
+/** What a host is made of. All of it stays the caller's: the host uses it and disposes none of it. */
+export type HostOptions = {
+  /** One token without dots; default: a new UUID. */
+  readonly id?: string
+  readonly engine: Engine
+  readonly ingress: HttpRouter
+  /** Started here, in turn, before the first deploy. */
+  readonly capabilities: readonly Capability[]
+  readonly lattice: string
+  readonly environment: string | undefined
+  readonly labels: Readonly<Record<string, string>>
+  readonly images: ImageSource
+  readonly log: Log
+  readonly clock: Clock
+  /** Limits of every component, before what its manifest says. */
+  readonly limits: ComponentLimits
+  /** Addresses and paths no guest ever reaches, whatever its manifest allows: the admin socket, for one. Default: none. */
+  readonly deniedAddresses?: readonly string[]
+  /** Directories under which hostPath volumes may stand. Default: none, such volumes are refused. */
+  readonly allowedHostPaths?: readonly string[]
+}
+
+export type DeployOptions = {
+  /** Aborts the start; what was begun is released. */
+  readonly signal: AbortSignal
+  /** The Workload's UID; default: a new UUID. */
+  readonly workloadId?: string
+}
+
+export type StopOptions = {
+  /** How long requests in flight may go on, ms. Default: 0. */
+  readonly drainTimeoutMs?: number
+}
+
+/** Runs workloads: manifest in, served components out. Disposal stops them all at once. */
+export interface Host extends AsyncDisposable {
+  readonly id: string
+  /**
+   * Resolves once the workload serves. After a failure it is listed as `failed` until it is stopped, and holds nothing.
+   * @throws HeraldError with the reason; ERR_HOST_DRAINING, ERR_WORKLOAD_EXISTS, ERR_WORKLOAD_NOT_PLACED_HERE and all of the engine,
+   * the capabilities and the images.
+   */
+  deploy(workload: Workload, options: DeployOptions): Promise<WorkloadHandle>
+  /** Of all workloads, in the order of their deployment. */
+  status(): readonly WorkloadStatus[]
+  /** Stops a workload and forgets it. @throws ERR_WORKLOAD_NOT_FOUND */
+  stop(id: string, options?: StopOptions): Promise<void>
+  /** Takes no new workloads from now on, and stops all there are, requests in flight first. Idempotent. */
+  drain(options?: StopOptions): Promise<void>
+}
+
+export interface WorkloadHandle extends AsyncDisposable {
+  readonly id: string
+  readonly state: WorkloadState
+  status(): WorkloadStatus
+  onStateChange(listener: (state: WorkloadState) => void): void
+  /** Resolves with the state in which it ended: completed, failed or stopped. Never rejects. */
+  readonly ended: Promise<FinalState>
+  /** Idempotent. */
+  stop(options?: StopOptions): Promise<void>
+}
+
+/** @throws HeraldError when a capability cannot start. */
+export async function createHost(options: HostOptions, { signal }: { signal: AbortSignal }): Promise<Host> {
+  const { capabilities, log, id = randomUUID() } = options
+  for (const capability of capabilities) await capability.start({ signal })
+
+  const deployments = new Map<string, Deployment>()
+  const claims = createHostClaims(log)
+  let draining = false
+
+  const stop = async (deployment: Deployment, stopOptions: StopOptions = {}): Promise<void> => {
+    await deployment.stop(stopOptions)
+    if (deployments.get(deployment.id) === deployment) deployments.delete(deployment.id)
+  }
+  const stopAll = async (stopOptions: StopOptions = {}): Promise<void> => {
+    draining = true
+    const results = await Promise.allSettled(
+      [...deployments.values()].map((deployment) => stop(deployment, stopOptions)),
+    )
+    const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
+    if (failures.length > 0) throw new AggregateError(failures, 'not everything could be released')
+  }
+
+  return {
+    id,
+    async deploy(workload, { signal: deploySignal, workloadId = randomUUID() }) {
+      if (draining) {
+        throw new HeraldError('ERR_HOST_DRAINING', `the host is shutting down; ${workload.name} is not started`, {
+          hint: 'deploy it to another host',
+        })
+      }
+      if (deployments.has(workloadId)) {
+        throw new HeraldError('ERR_WORKLOAD_EXISTS', `a workload with the id ${workloadId} runs already`, {
+          hint: 'stop it first',
+        })
+      }
+      checkPlacement(workload, { id, environment: options.environment, labels: options.labels })
+      const deployment = createDeployment(workload, workloadId, { ...options, claims })
+      deployments.set(workloadId, deployment)
+      await deployment.start({ signal: deploySignal })
+      return {
+        id: workloadId,
+        get state() {
+          return deployment.status().state
+        },
+        status: () => deployment.status(),
+        onStateChange: (listener) => deployment.onStateChange(listener),
+        ended: deployment.ended,
+        stop: (stopOptions) => stop(deployment, stopOptions),
+        [Symbol.asyncDispose]: () => stop(deployment),
+      }
+    },
+    status: () => [...deployments.values()].map((deployment) => deployment.status()),
+    async stop(workloadId, stopOptions) {
+      const deployment = deployments.get(workloadId)
+      if (deployment === undefined) {
+        throw new HeraldError('ERR_WORKLOAD_NOT_FOUND', `no workload has the id ${workloadId}`, {
+          hint: 'list the workloads of this host',
+        })
+      }
+      await stop(deployment, stopOptions)
+    },
+    async drain(stopOptions) {
+      log.info({ event: 'host.draining', hostId: id, workloads: deployments.size }, 'taking no new work')
+      await stopAll(stopOptions)
+      log.info({ event: 'host.drained', hostId: id }, 'all workloads have ended')
+    },
+    [Symbol.asyncDispose]: () => stopAll(),
+  }
+}

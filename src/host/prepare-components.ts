@@ -1,0 +1,127 @@
+import type { Capability } from '../capabilities/capability.ts'
+import { servesInterface } from '../engine/component-imports.ts'
+import type { ComponentDescription, ComponentLimits, Engine } from '../engine/engine.ts'
+import { HeraldError } from '../errors/herald-error.ts'
+import type { ComponentFacts } from '../identity/component-facts.ts'
+import type { ImageSource } from '../manifest/image-source.ts'
+import {
+  type LocalResources,
+  serviceComponentName,
+  type Workload,
+  type WorkloadComponent,
+  type WorkloadService,
+} from '../manifest/workload.ts'
+import { type Grant, grantImports } from './grant-imports.ts'
+
+/** A component that was read and checked, before anything of it runs. */
+export type PreparedComponent = {
+  /** What the host itself found out; the only source of selectors. */
+  readonly facts: ComponentFacts
+  readonly bytes: Uint8Array
+  readonly role: 'http' | 'run' | 'service'
+  readonly grants: readonly Grant[]
+  readonly limits: ComponentLimits
+  readonly resources: LocalResources
+  readonly warnings: readonly string[]
+}
+
+export type PrepareContext = {
+  readonly engine: Engine
+  readonly images: ImageSource
+  readonly capabilities: readonly Capability[]
+  readonly lattice: string
+  readonly environment: string | undefined
+  readonly labels: Readonly<Record<string, string>>
+  readonly limits: ComponentLimits
+}
+
+/**
+ * Reads all components of a workload, and decides what each may import and how it is run.
+ * @throws HeraldError of the images, of the engine, ERR_WORKLOAD_IMPORT_DENIED, ERR_WORKLOAD_NOTHING_TO_RUN
+ */
+export async function prepareComponents(
+  workload: Workload,
+  workloadId: string,
+  context: PrepareContext,
+  { signal }: { signal: AbortSignal },
+): Promise<readonly PreparedComponent[]> {
+  const units: { name: string; unit: WorkloadComponent | WorkloadService; isService: boolean }[] = [
+    ...workload.components.map((unit) => ({ name: unit.name, unit, isService: false })),
+    ...(workload.service === undefined
+      ? []
+      : [{ name: serviceComponentName, unit: workload.service, isService: true }]),
+  ]
+  return Promise.all(
+    units.map(async ({ name, unit, isService }) => {
+      const { bytes, digest } = await context.images.fetch(unit.image, { signal })
+      const description = await context.engine.inspect(bytes, { signal })
+      const role = roleOf(name, description, isService)
+      return {
+        facts: {
+          lattice: context.lattice,
+          namespace: workload.namespace,
+          workloadName: workload.name,
+          workloadId,
+          componentName: name,
+          image: unit.image.reference,
+          imageDigest: digest,
+          environment: context.environment,
+          hostLabels: context.labels,
+        },
+        bytes,
+        role,
+        grants: grantImports(name, description, context.capabilities, workload.hostInterfaces),
+        limits: limitsOf(unit, context.limits),
+        resources: unit.resources,
+        warnings: warningsOf(name, unit, description, role),
+      }
+    }),
+  )
+}
+
+/** @throws ERR_WORKLOAD_NOTHING_TO_RUN */
+function roleOf(name: string, description: ComponentDescription, isService: boolean): PreparedComponent['role'] {
+  const runs = exports(description, 'wasi:cli/run@0.2.0')
+  const handles = exports(description, 'wasi:http/incoming-handler@0.2.0')
+  if (isService && runs) return 'service'
+  if (!isService && handles) return 'http'
+  if (!isService && runs) return 'run'
+  const found = description.exports.map((interface_) => interface_.name).join(', ')
+  const wanted = isService ? 'wasi:cli/run' : 'wasi:http/incoming-handler or wasi:cli/run'
+  throw new HeraldError(
+    'ERR_WORKLOAD_NOTHING_TO_RUN',
+    `component ${name} exports ${found === '' ? 'nothing' : found}, but not ${wanted} of WASI 0.2`,
+    { hint: 'a host starts components by these exports only: build it for the right world' },
+  )
+}
+
+const exports = (description: ComponentDescription, wanted: string): boolean =>
+  description.exports.some(({ name }) => servesInterface(name, wanted))
+
+function limitsOf(unit: WorkloadComponent | WorkloadService, limits: ComponentLimits): ComponentLimits {
+  if (!('poolSize' in unit)) return limits
+  return {
+    ...limits,
+    ...(unit.poolSize !== undefined && { poolSize: unit.poolSize }),
+    ...(unit.maxInvocations !== undefined && { maxInvocations: unit.maxInvocations }),
+  }
+}
+
+function warningsOf(
+  name: string,
+  { resources }: WorkloadComponent | WorkloadService,
+  description: ComponentDescription,
+  role: PreparedComponent['role'],
+): string[] {
+  const warnings: string[] = []
+  if (
+    Object.keys(resources.config).length > 0 &&
+    !description.imports.some((found) => found.name.startsWith('wasi:config/'))
+  ) {
+    warnings.push(`${name} has localResources.config, but does not import wasi:config/store: it cannot see it`)
+  }
+  if (role === 'http' && exports(description, 'wasi:cli/run@0.2.0')) {
+    warnings.push(`${name} exports wasi:cli/run beside wasi:http/incoming-handler: it answers HTTP, and is not run`)
+  }
+  return warnings
+}

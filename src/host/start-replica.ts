@@ -1,0 +1,68 @@
+import type { Cell, ComponentSpec, Engine } from '../engine/engine.ts'
+import type { Workload } from '../manifest/workload.ts'
+import type { Log } from '../observability/log.ts'
+import { mountVolumes } from './mount-volumes.ts'
+import type { PreparedComponent } from './prepare-components.ts'
+
+/** One cell with all its components, and what it holds. */
+export interface Replica {
+  readonly cell: Cell
+  /** Calls in flight may finish within `drainTimeoutMs`; then the cell ends, and bindings and volumes with it. Idempotent. */
+  close(options: { drainTimeoutMs: number }): Promise<void>
+}
+
+export type ReplicaContext = {
+  readonly engine: Engine
+  readonly log: Log
+  readonly deniedAddresses: readonly string[]
+  readonly allowedHostPaths: readonly string[]
+}
+
+/** Configures capabilities, mounts volumes and starts a cell; releases all of it when one of them fails. @throws HeraldError */
+export async function startReplica(
+  workload: Workload,
+  workloadId: string,
+  components: readonly PreparedComponent[],
+  { engine, log, deniedAddresses, allowedHostPaths }: ReplicaContext,
+  { signal }: { signal: AbortSignal },
+): Promise<Replica> {
+  await using stack = new AsyncDisposableStack()
+  const volumes = stack.use(await mountVolumes(workload.volumes, { allowedHostPaths }))
+  const specs: ComponentSpec[] = []
+  for (const { facts, bytes, grants, limits, resources } of components) {
+    const bindings = []
+    for (const { capability, entries } of grants) {
+      const binding = await capability.configure(facts, entries, { signal })
+      stack.defer(() => binding.release())
+      bindings.push(binding)
+    }
+    specs.push({
+      name: facts.componentName,
+      bytes,
+      limits,
+      environment: resources.environment,
+      args: [facts.componentName],
+      allowedHosts: resources.allowedHosts,
+      allowedIpNameLookups: resources.allowedIpNameLookups,
+      allowedHostLoopbackPorts: resources.allowedHostLoopbackPorts,
+      preopens: volumes.preopensOf(resources.volumeMounts),
+      bindings,
+      capabilityInterfaces: grants.flatMap(({ capability }) => capability.interfaces),
+      capabilityWaits: grants.flatMap(({ capability }) => capability.waits),
+    })
+  }
+  const cell = stack.use(
+    await engine.startCell({ name: workload.name, workloadId, components: specs, deniedAddresses }, { signal }),
+  )
+  cell.onOutput(({ component, stream, text }) => {
+    log.info({ event: 'component.output', workload: workload.name, component, stream, text }, text)
+  })
+  const owned = stack.move()
+  return {
+    cell,
+    async close({ drainTimeoutMs }) {
+      await using _ = owned
+      await cell.close({ drainTimeoutMs })
+    },
+  }
+}
