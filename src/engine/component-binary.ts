@@ -82,12 +82,14 @@ class ComponentReader {
       case 3: // core types: of no interest
       case 8: // canon
       case 9: // start
-        return section.skip(section.end - section.offset)
+        section.skip(section.end - section.offset)
+        return
       case 1:
         this.found.coreModules.push(readCoreModule(section))
         return
       case 2:
-        return each(() => readCoreInstance(section))
+        each(() => readCoreInstance(section))
+        return
       case 4: {
         if (this.found.depth >= maxNesting) section.fail('components are nested too deeply')
         this.found.depth += 1
@@ -98,15 +100,20 @@ class ComponentReader {
         return
       }
       case 5:
-        return each(() => this.#instances.push(this.#instance(section)))
+        each(() => this.#instances.push(this.#instance(section)))
+        return
       case 6:
-        return each(() => this.#alias(section, this.#types))
+        each(() => this.#alias(section, this.#types))
+        return
       case 7:
-        return each(() => this.#types.push(this.#type(section, 0)))
+        each(() => this.#types.push(this.#type(section, 0)))
+        return
       case 10:
-        return each(() => this.#import(section))
+        each(() => this.#import(section))
+        return
       case 11:
-        return each(() => this.#export(section))
+        each(() => this.#export(section))
+        return
       default:
         section.fail(`unknown section ${id}`)
     }
@@ -242,28 +249,34 @@ class ComponentReader {
         else many(labelled)
         return
       case 0x72:
-        return many(labelled)
+        many(labelled)
+        return
       case 0x71:
-        return many(() => {
+        many(() => {
           checkName(section.name())
           optional()
           if (section.byte() === 1) section.u32()
         })
+        return
       case 0x70:
       case 0x6b:
-        return this.#valueType(section)
+        this.#valueType(section)
+        return
       case 0x67:
         this.#valueType(section)
         section.u32()
         return
       case 0x6f:
-        return many(() => this.#valueType(section))
+        many(() => this.#valueType(section))
+        return
       case 0x6e:
       case 0x6d:
-        return many(() => void checkName(section.name()))
+        many(() => void checkName(section.name()))
+        return
       case 0x6a:
         optional()
-        return optional()
+        optional()
+        return
       case 0x69:
       case 0x68:
         section.u32()
@@ -271,7 +284,8 @@ class ComponentReader {
       case 0x66:
       case 0x65:
         this.found.usesAsync = true
-        return optional()
+        optional()
+        return
       default:
         if (code >= 0x64 && code <= 0x7f) return
         section.fail('unknown kind of type')

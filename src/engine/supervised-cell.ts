@@ -236,7 +236,8 @@ export class SupervisedCell implements Cell {
       case 'capability-request':
         return void this.#broker.request(message)
       case 'capability-abort':
-        return this.#broker.abort(message.id)
+        this.#broker.abort(message.id)
+        return
     }
   }
 
@@ -263,7 +264,10 @@ export class SupervisedCell implements Cell {
     const now = performance.now()
     this.#restartTimesMs = this.#restartTimesMs.filter((at) => now - at < restartWindowMs)
     const pauseMs = restartPausesMs[this.#restartTimesMs.length]
-    if (pauseMs === undefined) return this.#fail(reason)
+    if (pauseMs === undefined) {
+      this.#fail(reason)
+      return
+    }
     this.#restartTimesMs.push(now)
     this.#restarts += 1
     this.#enter({ kind: 'restarting', reason })

@@ -98,13 +98,17 @@ export class LaneRequest implements LaneParty<ToCell> {
     if (this.#done) return
     switch (message[0]) {
       case Lane.head:
-        return this.#begin(message[2], message[3], message[4], message[5], message[6])
+        this.#begin(message[2], message[3], message[4], message[5], message[6])
+        return
       case Lane.data:
-        return this.#write(message[2])
+        this.#write(message[2])
+        return
       case Lane.end:
-        return this.#end(undefined, message[2])
+        this.#end(undefined, message[2])
+        return
       case Lane.fail:
-        return this.fail(message[2], message[3], message[4])
+        this.fail(message[2], message[3], message[4])
+        return
       case Lane.reset:
         this.#finish()
         this.#response.destroy()
@@ -142,16 +146,21 @@ export class LaneRequest implements LaneParty<ToCell> {
     const bodyless = this.#request.method === 'HEAD' || status === 204 || status === 304
     const complete = ended && trailers === undefined
     const checked = responseHeaders(headers, complete && !bodyless ? (body?.byteLength ?? 0) : undefined)
-    if (typeof checked === 'string') return this.#refuse(checked)
+    if (typeof checked === 'string') {
+      this.#refuse(checked)
+      return
+    }
     if (!bodyless) this.#promised = checked.contentLength
     if (complete && !bodyless && checked.contentLength !== (body?.byteLength ?? 0)) {
-      return this.#refuse('its Content-Length is not the length of its body')
+      this.#refuse('its Content-Length is not the length of its body')
+      return
     }
     this.#bodyless = bodyless
     try {
       this.#response.writeHead(status, checked.headers)
     } catch {
-      return this.#refuse('its status or headers are not valid HTTP')
+      this.#refuse('its status or headers are not valid HTTP')
+      return
     }
     if (ended) this.#end(body, trailers)
     else if (body !== undefined) this.#write(body)
@@ -162,9 +171,15 @@ export class LaneRequest implements LaneParty<ToCell> {
     const length = chunk.byteLength
     if (this.#promised !== undefined) {
       this.#promised -= length
-      if (this.#promised < 0) return this.#breakOff('the body is longer than its Content-Length')
+      if (this.#promised < 0) {
+        this.#breakOff('the body is longer than its Content-Length')
+        return
+      }
     }
-    if (this.#bodyless || this.#response.write(chunk)) return this.#giveCredit(length)
+    if (this.#bodyless || this.#response.write(chunk)) {
+      this.#giveCredit(length)
+      return
+    }
     if (this.#draining === 0) {
       this.#response.once('drain', () => {
         const credit = this.#draining
@@ -177,7 +192,8 @@ export class LaneRequest implements LaneParty<ToCell> {
 
   #end(body: Uint8Array | undefined, trailers: readonly string[] | undefined): void {
     if (this.#promised !== undefined && this.#promised !== (body?.byteLength ?? 0)) {
-      return this.#breakOff('the body is shorter than its Content-Length')
+      this.#breakOff('the body is shorter than its Content-Length')
+      return
     }
     this.#finish()
     if (trailers !== undefined && this.#promised === undefined && !this.#bodyless) {

@@ -1,0 +1,168 @@
+import { type AnyNode, type Pattern, parse, type Statement } from 'acorn'
+import { childrenOf, SourceEdits } from './source-edits.ts'
+
+/** Names of JavaScript itself that jco's glue may use. */
+// biome-ignore format: a list
+const globals = new Set([
+  'undefined', 'globalThis', 'console', 'WebAssembly', 'Promise', 'Map', 'Set', 'WeakMap', 'Symbol', 'Object', 'Array', 'String', 'Number',
+  'BigInt', 'Boolean', 'Math', 'JSON', 'Error', 'TypeError', 'RangeError', 'DataView', 'ArrayBuffer', 'TextEncoder', 'TextDecoder',
+  'Uint8Array', 'Int8Array', 'Uint16Array', 'Int16Array', 'Uint32Array', 'Int32Array', 'BigInt64Array', 'BigUint64Array', 'Float32Array',
+  'Float64Array', 'FinalizationRegistry', 'arguments', 'NaN', 'Infinity', 'queueMicrotask', 'setTimeout', 'Reflect', 'Proxy', 'isNaN',
+])
+
+/** Removes functions, classes and plain constants of `instantiate` that nothing uses, again and again until all are used. */
+export function dropUnused(source: string): string {
+  let current = source
+  for (;;) {
+    const edits = new SourceEdits(current)
+    if (!removeUnused(current, edits)) return current
+    current = edits.apply()
+  }
+}
+
+function removeUnused(source: string, edits: SourceEdits): boolean {
+  const body = bodyOfInstantiate(source)
+  const generator = body
+    .flatMap((statement) => (statement.type === 'VariableDeclaration' ? statement.declarations : []))
+    .find(({ id }) => id.type === 'Identifier' && id.name === 'gen')?.init
+  const inner =
+    generator?.type === 'CallExpression' && generator.callee.type === 'FunctionExpression'
+      ? generator.callee.body.body
+      : []
+  const used = new Map<string, number>()
+  for (const statement of body) countUses(statement, used)
+  let found = false
+  const unused = (name: string, ownUses: number) => (used.get(name) ?? 0) <= ownUses
+  for (const statement of [...body, ...inner]) {
+    const names = removableNames(statement)
+    if (names === undefined) continue
+    const own = new Map<string, number>()
+    countUses(statement, own)
+    if (!names.every((name) => unused(name, own.get(name) ?? 0))) continue
+    edits.remove(statement)
+    found = true
+  }
+  if (!found) found = removeUnreadVariables(inner, used, edits)
+  return found
+}
+
+/** `let realloc0Async` with nothing but the `try` that sets it. */
+function removeUnreadVariables(
+  statements: readonly AnyNode[],
+  used: ReadonlyMap<string, number>,
+  edits: SourceEdits,
+): boolean {
+  let found = false
+  for (const statement of statements) {
+    if (
+      statement.type !== 'TryStatement' ||
+      statement.handler?.body.body.length !== 1 ||
+      statement.block.body.length !== 1
+    )
+      continue
+    const [set] = statement.block.body
+    if (set?.type !== 'ExpressionStatement' || set.expression.type !== 'AssignmentExpression') continue
+    const { left, right } = set.expression
+    if (left.type !== 'Identifier' || right.type !== 'CallExpression' || (used.get(left.name) ?? 0) > 3) continue
+    edits.remove(statement)
+    found = true
+  }
+  return found
+}
+
+/** The names a statement declares, when removing it has no effect but that they are gone. */
+function removableNames(statement: AnyNode): string[] | undefined {
+  if (statement.type === 'FunctionDeclaration' || statement.type === 'ClassDeclaration')
+    return statement.id ? [statement.id.name] : undefined
+  if (statement.type !== 'VariableDeclaration') return undefined
+  const names: string[] = []
+  for (const { id, init } of statement.declarations) {
+    if (id.type !== 'Identifier' || (init && !isInert(init))) return undefined
+    names.push(id.name)
+  }
+  return names
+}
+
+/** Evaluating it has no effect. */
+function isInert(node: AnyNode): boolean {
+  switch (node.type) {
+    case 'Literal':
+    case 'Identifier':
+    case 'FunctionExpression':
+    case 'ArrowFunctionExpression':
+      return true
+    case 'ArrayExpression':
+    case 'ObjectExpression':
+    case 'Property':
+    case 'UnaryExpression':
+    case 'ConditionalExpression':
+    case 'MemberExpression':
+      return childrenOf(node).every(isInert)
+    case 'ClassExpression':
+      return true
+    case 'NewExpression':
+      return childrenOf(node).every(isInert)
+    case 'CallExpression':
+      return (
+        node.callee.type === 'MemberExpression' &&
+        node.callee.object.type === 'Identifier' &&
+        node.callee.object.name === 'Symbol'
+      )
+    default:
+      return false
+  }
+}
+
+/** A name that is read but neither declared anywhere nor one of JavaScript's own. */
+export function undeclared(source: string): string | undefined {
+  const program = parse(source, { ecmaVersion: 'latest', sourceType: 'module' })
+  const used = new Map<string, number>()
+  const declared = new Set<string>()
+  countUses(program, used)
+  collectDeclared(program, declared)
+  for (const name of used.keys()) if (!declared.has(name) && !globals.has(name)) return name
+  return undefined
+}
+
+function bodyOfInstantiate(source: string): Statement[] {
+  const program = parse(source, { ecmaVersion: 'latest', sourceType: 'module' })
+  for (const node of program.body) {
+    if (node.type !== 'ExportNamedDeclaration' || node.declaration?.type !== 'FunctionDeclaration') continue
+    if (node.declaration.id.name === 'instantiate') return node.declaration.body.body
+  }
+  return []
+}
+
+/** Counts identifiers that are not the fixed name of a member, property or label. */
+function countUses(node: AnyNode, used: Map<string, number>): void {
+  if (node.type === 'Identifier') used.set(node.name, (used.get(node.name) ?? 0) + 1)
+  else if (node.type === 'MemberExpression' && !node.computed) countUses(node.object, used)
+  else if (node.type === 'Property' && !node.computed) countUses(node.value, used)
+  else if ((node.type === 'MethodDefinition' || node.type === 'PropertyDefinition') && !node.computed) {
+    if (node.value) countUses(node.value, used)
+  } else if (node.type === 'LabeledStatement') countUses(node.body, used)
+  else if (node.type !== 'BreakStatement' && node.type !== 'ContinueStatement')
+    for (const child of childrenOf(node)) countUses(child, used)
+}
+
+function collectDeclared(node: AnyNode, declared: Set<string>): void {
+  const add = (pattern: Pattern | null | undefined): void => {
+    if (pattern?.type === 'Identifier') declared.add(pattern.name)
+    else if (pattern?.type === 'ObjectPattern') {
+      for (const property of pattern.properties) add(property.type === 'Property' ? property.value : property.argument)
+    } else if (pattern?.type === 'ArrayPattern') pattern.elements.forEach(add)
+    else if (pattern?.type === 'AssignmentPattern') add(pattern.left)
+    else if (pattern?.type === 'RestElement') add(pattern.argument)
+  }
+  if (node.type === 'VariableDeclarator') add(node.id)
+  else if (
+    node.type === 'FunctionDeclaration' ||
+    node.type === 'FunctionExpression' ||
+    node.type === 'ArrowFunctionExpression'
+  ) {
+    add(node.type === 'ArrowFunctionExpression' ? undefined : node.id)
+    node.params.forEach(add)
+  } else if (node.type === 'ClassDeclaration' || node.type === 'ClassExpression') add(node.id)
+  else if (node.type === 'CatchClause') add(node.param)
+  for (const child of childrenOf(node)) collectDeclared(child, declared)
+}
