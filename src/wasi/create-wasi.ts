@@ -17,6 +17,8 @@ import { AddressPolicy } from './network/address-policy.ts'
 import { AllowedHosts } from './network/allowed-hosts.ts'
 import { type ResolveName, resolveBySystem } from './network/guarded-lookup.ts'
 import { insecure, insecureSeed, random } from './random.ts'
+import { SocketPolicy } from './sockets/socket-policy.ts'
+import { socketsOfInstance } from './sockets/sockets-of-instance.ts'
 import type { Wasi, WasiInstance, WasiOptions } from './wasi.ts'
 
 export type WasiDependencies = {
@@ -35,13 +37,14 @@ export type WasiDependencies = {
  */
 export function createWasi(options: WasiOptions, dependencies: WasiDependencies = {}): Wasi {
   const rules = httpRules(options.maxBodyBytes)
-  const client = new HttpClient({
-    allowedHosts: new AllowedHosts(options.allowedHosts),
+  const network = {
     policy: new AddressPolicy(options.deniedAddresses, options.allowedHostLoopbackPorts),
     resolve: dependencies.resolve ?? resolveBySystem,
     onRefusal: dependencies.onRefusal ?? (() => {}),
-    ca: dependencies.ca,
-  })
+  }
+  const allowedHosts = new AllowedHosts(options.allowedHosts)
+  const client = new HttpClient({ ...network, allowedHosts, ca: dependencies.ca })
+  const sockets = new SocketPolicy({ ...network, allowedIpNameLookups: options.allowedIpNameLookups })
   const preopens = openPreopens(options)
   const limiter = new LineLimiter(options.onOutput, () => performance.now())
   const shared: Record<string, object> = {
@@ -71,6 +74,7 @@ export function createWasi(options: WasiOptions, dependencies: WasiDependencies 
           'wasi:cli/stderr': stderr(state, err),
           'wasi:filesystem/preopens': preopensOfInstance(state, preopens),
           ...httpOfInstance(state, rules, client),
+          ...socketsOfInstance(state, sockets),
         },
         startRequest: (exchange) => startRequest(state, rules, exchange),
         [Symbol.dispose]() {

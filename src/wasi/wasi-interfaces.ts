@@ -23,6 +23,13 @@ export const wasiInterfaces: readonly string[] = [
   'wasi:filesystem/preopens',
   'wasi:http/types',
   'wasi:http/outgoing-handler',
+  'wasi:sockets/network',
+  'wasi:sockets/instance-network',
+  'wasi:sockets/ip-name-lookup',
+  'wasi:sockets/tcp',
+  'wasi:sockets/tcp-create-socket',
+  'wasi:sockets/udp',
+  'wasi:sockets/udp-create-socket',
 ]
 
 /**
