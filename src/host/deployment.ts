@@ -198,14 +198,15 @@ export function createDeployment(
     async start({ signal }) {
       const both = AbortSignal.any([signal, ending.signal])
       starting = begin(both).catch(async (cause: unknown) => {
+        const { aborted } = both
         await release(0)
         const error = toHeraldError(cause, 'ERR_INTERNAL', `workload ${workload.name} could not be started`)
-        if (both.aborted) enter({ kind: 'stopped', at: now() })
+        if (aborted) enter({ kind: 'stopped', at: now() })
         else {
           log.error({ event: 'workload.failed', code: error.code, reason: error.message }, error.describe())
           enter({ kind: 'failed', at: now(), error })
         }
-        throw both.aborted ? cause : error
+        throw aborted ? cause : error
       })
       await starting
     },

@@ -33,9 +33,9 @@ export function exposeHttp(
     const component = handlers.length === 1 ? handlers[0] : handlers.find((name) => name === entry.name)
     if (component !== undefined) return [{ component, hosts }]
     if (handlers.length === 0) {
-      warnings.push(
-        'hostInterfaces lists wasi:http/incoming-handler, but no component exports it: nothing answers HTTP',
-      )
+      // Without a host in it, an entry is no promise to anybody.
+      if (entry.config.host !== undefined)
+        warnings.push(`no component exports wasi:http/incoming-handler: nothing answers ${entry.config.host}`)
       return []
     }
     throw new HeraldError(

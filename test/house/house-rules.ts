@@ -29,9 +29,9 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   jose: ['spiffe', 'identity', 'federation'],
   nats: ['lattice'],
   pino: ['observability'],
-  yaml: ['manifest', 'config'],
+  yaml: ['manifest', 'config', 'federation'],
   // Whatever parses what comes from outside.
-  zod: ['manifest', 'config', 'oci', 'control'],
+  zod: ['manifest', 'config', 'oci', 'federation', 'control'],
 }
 
 /** The one file that reads the command line and the environment. */
