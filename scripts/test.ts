@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { scanForTokens } from '../test/support/scan-for-tokens.ts'
 import { buildComponents } from './build-components.ts'
+import { serversOfTestRun } from './servers/catalog.ts'
 import { buildServers, ensureDebianPackages, wasmCompilerPackages } from './servers.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -21,7 +22,7 @@ if (files.length === 0) {
 }
 
 await ensureDebianPackages(wasmCompilerPackages)
-await buildServers(['spire', 'minio', 'nats', 'registry'])
+await buildServers(serversOfTestRun)
 await buildComponents([], { log: say })
 
 const logDir = mkdtempSync(join(tmpdir(), 'herald-test-logs-'))
