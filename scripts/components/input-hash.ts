@@ -12,12 +12,14 @@ export function hashParts(parts: readonly (readonly [name: string, content: stri
   return hash.digest('hex')
 }
 
-/** Every file below `directories`, as parts for `hashParts`; paths relative to `root`. */
+/** Every file below `directories` but what is only for people to read, as parts for `hashParts`; paths relative to `root`. */
 export async function fileParts(root: string, directories: readonly string[]): Promise<[string, Uint8Array][]> {
   const parts: [string, Uint8Array][] = []
   for (const directory of directories) {
     const entries = await readdir(join(root, directory), { withFileTypes: true, recursive: true })
-    const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+    const files = entries
+      .filter((entry) => entry.isFile() && !entry.name.endsWith('.md'))
+      .map((entry) => join(entry.parentPath, entry.name))
     for (const file of files.sort()) parts.push([file.slice(root.length), await readFile(file)])
   }
   return parts

@@ -11,10 +11,30 @@ const wasiPackages = ['io', 'clocks', 'random', 'filesystem', 'sockets', 'cli', 
  */
 export async function assembleWit(root: string, componentName: string): Promise<string> {
   const wasiRoot = join(root, 'node_modules', '@bytecodealliance', 'jco', 'lib', 'wit', 'builtin', wasiVersion)
+  const ours = await directories(join(root, 'wit'))
+  const available = new Map<string, string>()
+  for (const directory of [
+    ...wasiPackages.map((name) => join(wasiRoot, `wasi-${name}`)),
+    ...ours.map((name) => join(root, 'wit', name)),
+  ]) {
+    const text = await readWit(directory)
+    const name = packageLine.exec(text)?.[1]?.replace(/@.*$/, '')
+    if (name !== undefined) available.set(name, text)
+  }
+
+  // Only what the world names, and what that names: another package that changes is no reason to build again.
   const own = await readWit(join(root, 'components', componentName, 'wit'))
-  const wasi = await Promise.all(wasiPackages.map((name) => readWit(join(wasiRoot, `wasi-${name}`))))
-  const ours = await Promise.all((await directories(join(root, 'wit'))).map((name) => readWit(join(root, 'wit', name))))
-  return [own, ...[...wasi, ...ours].map(nest)].join('\n')
+  const needed = new Map<string, string>()
+  const visit = (text: string): void => {
+    for (const [, name] of text.matchAll(/([a-z][a-z0-9-]*:[a-z][a-z0-9-]*)\//g)) {
+      const found = available.get(name!)
+      if (found === undefined || needed.has(name!)) continue
+      needed.set(name!, found)
+      visit(found)
+    }
+  }
+  visit(own)
+  return [own, ...[...needed.values()].map(nest)].join('\n')
 }
 
 async function readWit(directory: string): Promise<string> {
@@ -33,9 +53,7 @@ async function directories(parent: string): Promise<string[]> {
 
 const packageLine = /^package\s+([^;]+);/m
 
-/** `package a:b;` and what follows → `package a:b { … }`. A folder without a package is passed over. */
+/** `package a:b;` and what follows → `package a:b { … }`. */
 function nest(text: string): string {
-  const declaration = packageLine.exec(text)
-  if (declaration === null) return ''
-  return `package ${declaration[1]} {\n${text.replaceAll(new RegExp(packageLine, 'gm'), '')}\n}`
+  return `package ${packageLine.exec(text)?.[1]} {\n${text.replaceAll(new RegExp(packageLine, 'gm'), '')}\n}`
 }
