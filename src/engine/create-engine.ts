@@ -5,7 +5,7 @@ import type { CellComponentInit } from './cell-protocol.ts'
 import { SpareCells } from './cell-worker.ts'
 import { Compiler } from './compiler.ts'
 import type { Cell, CellSpec, ComponentDescription, Engine, WitInterface } from './engine.ts'
-import { SupervisedCell } from './supervised-cell.ts'
+import { defaultRestartPausesMs, SupervisedCell } from './supervised-cell.ts'
 import { Watchdog } from './watchdog.ts'
 
 export type EngineOptions = {
@@ -13,6 +13,8 @@ export type EngineOptions = {
   readonly clock: Clock
   /** For comparisons and tests: run components on jco's untouched glue. */
   readonly keepGlue?: boolean
+  /** Pause before each restart of a cell within a minute, ms; one more, and the cell has failed. Default: 0 to 10 s in seven steps. */
+  readonly restartPausesMs?: readonly number[]
 }
 
 /** The engine of one host. Everything it started ends with its disposal. */
@@ -75,6 +77,7 @@ class HostEngine implements Engine {
       watchdog: this.#watchdog,
       components,
       untouchedGlue,
+      restartPausesMs: this.#options.restartPausesMs ?? defaultRestartPausesMs,
       onClose: () => this.#cells.delete(cell),
     })
     this.#cells.add(cell)

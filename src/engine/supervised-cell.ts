@@ -13,7 +13,7 @@ import type { Watchdog } from './watchdog.ts'
 
 const startTimeoutMs = 30_000
 /** Pause before the n-th restart within `restartWindowMs`; one more, and the cell has failed. */
-const restartPausesMs = [0, 100, 500, 1_000, 2_000, 5_000, 10_000] as const
+export const defaultRestartPausesMs: readonly number[] = [0, 100, 500, 1_000, 2_000, 5_000, 10_000]
 const restartWindowMs = 60_000
 
 type Output = { component: string; stream: 'stdout' | 'stderr'; text: string }
@@ -25,6 +25,7 @@ export type CellDependencies = {
   readonly watchdog: Watchdog
   readonly components: readonly CellComponentInit[]
   readonly untouchedGlue: number
+  readonly restartPausesMs: readonly number[]
   onClose(): void
 }
 
@@ -218,7 +219,9 @@ export class SupervisedCell implements Cell {
   #receive(message: FromCellMain): void {
     switch (message.kind) {
       case 'output':
-        for (const listener of this.#outputListeners) listener(message)
+        for (const listener of this.#outputListeners) {
+          listener({ component: message.component, stream: message.stream, text: message.text })
+        }
         return
       case 'trap':
         this.#log.warn(
@@ -263,7 +266,7 @@ export class SupervisedCell implements Cell {
     const reason = this.#endReason ?? 'it ended'
     const now = performance.now()
     this.#restartTimesMs = this.#restartTimesMs.filter((at) => now - at < restartWindowMs)
-    const pauseMs = restartPausesMs[this.#restartTimesMs.length]
+    const pauseMs = this.#deps.restartPausesMs[this.#restartTimesMs.length]
     if (pauseMs === undefined) {
       this.#fail(reason)
       return
