@@ -1,5 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
-
 /** Time as a parameter, so that tests own it. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
@@ -10,8 +8,22 @@ export interface Clock {
 
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
-  sleep: async (durationMs, { signal } = {}) => {
-    // setTimeout wraps around above 2^31-1 ms; a longer sleep is cut there and callers re-check the time.
-    await delay(Math.min(Math.max(durationMs, 0), 2_147_483_647), undefined, { ref: false, ...(signal && { signal }) })
-  },
+  sleep: (durationMs, { signal } = {}) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
+      const onAbort = (): void => {
+        clearTimeout(timer)
+        reject(signal?.reason)
+      }
+      // setTimeout wraps around above 2^31-1 ms; a longer sleep is cut there and callers re-check the time.
+      const timer = setTimeout(
+        () => {
+          signal?.removeEventListener('abort', onAbort)
+          resolve()
+        },
+        Math.min(Math.max(durationMs, 0), 2_147_483_647),
+      )
+      timer.unref()
+      signal?.addEventListener('abort', onAbort)
+    }),
 }

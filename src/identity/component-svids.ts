@@ -67,8 +67,12 @@ export class ComponentSvids {
 
   /** Ends the stream, fetches and renewals, and forgets every token. Idempotent. */
   close(): void {
-    this.#lifetime.abort(new HeraldError('ERR_SVID_SOURCE_CLOSED', 'the component is gone'))
-    for (const slot of this.#slots.values()) this.#options.onForget(slot)
+    const reason = new HeraldError('ERR_SVID_SOURCE_CLOSED', 'the component is gone')
+    this.#lifetime.abort(reason)
+    for (const slot of this.#slots.values()) {
+      slot.close(reason)
+      this.#options.onForget(slot)
+    }
     this.#slots.clear()
     this.#listeners.clear()
   }
@@ -80,10 +84,9 @@ export class ComponentSvids {
       random,
       tuning,
       log,
-      lifetime: this.#lifetime.signal,
       fetch: async (signal) => {
         const svid = chooseJwtSvid(await authority.fetchJwtSvids({ selectors, audiences }, { signal }), spiffeId)
-        await verifyByAuthority(svid, audiences, { authority, clock, keyWaitMs: tuning.keyWaitMs, signal })
+        await verifyByAuthority(svid, audiences, { authority, clock, keyWaitMs: tuning.keyWaitMs })
         return svid
       },
       onChange: (change) => {

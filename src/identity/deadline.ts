@@ -1,19 +1,34 @@
 import type { Clock } from '../clock/clock.ts'
 
-/** A signal that aborts after `durationMs` of the given clock, or with its parent. Dispose it when the work is over. */
-export function startDeadline(
-  clock: Clock,
-  durationMs: number,
-  parent: AbortSignal,
-): { readonly signal: AbortSignal } & Disposable {
-  const over = new AbortController()
-  const elapsed = new AbortController()
-  clock.sleep(durationMs, { signal: over.signal }).then(
-    () => elapsed.abort(new DOMException(`not done within ${durationMs} ms`, 'TimeoutError')),
-    () => {},
-  )
-  return {
-    signal: AbortSignal.any([parent, elapsed.signal]),
-    [Symbol.dispose]: () => over.abort(),
+/** Reasons are made once: an Error with its stack for every fetch would cost more than the fetch's own work. */
+const timeIsOver = new DOMException('the time for this is over', 'TimeoutError')
+const isDone = new DOMException('this is done', 'AbortError')
+
+/** A time limit of the given clock. Its signal aborts when the time is over, when told to, and at the latest on disposal. */
+export class Deadline implements Disposable {
+  readonly #controller = new AbortController()
+
+  constructor(clock: Clock, durationMs: number) {
+    clock.sleep(durationMs, { signal: this.#controller.signal }).then(
+      () => this.#controller.abort(timeIsOver),
+      () => {},
+    )
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Whether the signal has aborted because the time was over. */
+  get isTimeOver(): boolean {
+    return this.signal.reason === timeIsOver
+  }
+
+  abort(reason: unknown): void {
+    this.#controller.abort(reason)
+  }
+
+  [Symbol.dispose](): void {
+    this.#controller.abort(isDone)
   }
 }

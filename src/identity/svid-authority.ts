@@ -28,6 +28,9 @@ export interface SvidAuthority extends AsyncDisposable {
    */
   watchX509(request: { selectors: readonly Selector[] }, options: { signal: AbortSignal }): AsyncIterable<X509Update>
 
+  /** The keys of a trust domain as last learned; from memory. */
+  currentJwtBundle(trustDomain: TrustDomain): JwtBundle | undefined
+
   /**
    * The keys of a trust domain. Waits, until the signal aborts, for the authority's first answer, and, with `keyId`, for a bundle that
    * holds that key: a token may overtake the bundle when keys rotate.

@@ -2,7 +2,7 @@ import type { Clock } from '../clock/clock.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
 import type { JwtSvid } from '../spiffe/jwt-svid.ts'
-import { startDeadline } from './deadline.ts'
+import { Deadline } from './deadline.ts'
 import type { SvidTuning } from './svid-tuning.ts'
 import { isDenial } from './svid-verification.ts'
 import { waitWithin } from './wait-within.ts'
@@ -31,8 +31,6 @@ export type SvidSlotOptions = {
   readonly tuning: SvidTuning
   readonly log: Log
   readonly onChange: (change: SvidChange) => void
-  /** Ends fetches and renewals. */
-  readonly lifetime: AbortSignal
 }
 
 /** One component's SVID for one set of audiences: fetched once for all who wait, kept, renewed in the background, evicted. */
@@ -46,7 +44,9 @@ export class SvidSlot {
   /** Rises with every eviction: what a fetch brings that began before it is thrown away. */
   #epoch = 0
   #failedRenewals = 0
-  #schedule: AbortController | undefined
+  #attempt: Deadline | undefined
+  #renewal: Deadline | undefined
+  #closed = false
 
   constructor(options: SvidSlotOptions) {
     this.#options = options
@@ -89,10 +89,19 @@ export class SvidSlot {
   /** Drops what is held, and what a fetch under way would bring. */
   evict(reason: EvictionReason): void {
     this.#epoch += 1
-    this.#schedule?.abort()
+    this.#renewal?.abort(undefined)
     const held = this.#held
     this.#held = undefined
     if (held !== undefined) this.#options.onChange({ kind: 'evicted', svid: held.svid, reason })
+  }
+
+  /** Ends the fetch under way with this reason, and renewals; forgets the token. */
+  close(reason: HeraldError): void {
+    this.#closed = true
+    this.#epoch += 1
+    this.#held = undefined
+    this.#renewal?.abort(reason)
+    this.#attempt?.abort(reason)
   }
 
   forgetRefusal(): void {
@@ -112,14 +121,15 @@ export class SvidSlot {
   }
 
   async #fetchAndKeep(): Promise<UsableSvid> {
-    const { fetch, clock, tuning, lifetime } = this.#options
-    using deadline = startDeadline(clock, tuning.fetchMs, lifetime)
+    const { fetch, clock, tuning } = this.#options
+    using attempt = new Deadline(clock, tuning.fetchMs)
+    this.#attempt = attempt
     for (;;) {
       const epoch = this.#epoch
       try {
-        const svid = await fetch(deadline.signal)
+        const svid = await fetch(attempt.signal)
         if (epoch === this.#epoch) return this.#keep(svid)
-        deadline.signal.throwIfAborted()
+        attempt.signal.throwIfAborted()
       } catch (error) {
         if (isDenial(error) && epoch === this.#epoch) this.#deny(error)
         throw error
@@ -171,23 +181,21 @@ export class SvidSlot {
   }
 
   #renewIn(durationMs: number): void {
-    const { clock, lifetime } = this.#options
-    this.#schedule?.abort()
-    const schedule = new AbortController()
-    this.#schedule = schedule
-    clock.sleep(Math.max(durationMs, 200), { signal: AbortSignal.any([schedule.signal, lifetime]) }).then(
-      () => this.#renew(),
-      () => {},
-    )
+    this.#renewal?.abort(undefined)
+    const renewal = new Deadline(this.#options.clock, Math.max(durationMs, 200))
+    this.#renewal = renewal
+    renewal.signal.addEventListener('abort', () => {
+      if (renewal.isTimeOver) this.#renew()
+    })
   }
 
   async #renew(): Promise<void> {
-    const { log, random, lifetime } = this.#options
+    const { log, random } = this.#options
     try {
       await this.#fetch()
     } catch (error) {
       const usable = this.usable()
-      if (usable === undefined || lifetime.aborted) return
+      if (usable === undefined || this.#closed) return
       this.#failedRenewals += 1
       const { spiffeId, expiresAt } = usable.svid
       const { code, message } = error as HeraldError

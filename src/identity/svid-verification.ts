@@ -3,29 +3,28 @@ import { type HeraldError, isHeraldError } from '../errors/herald-error.ts'
 import type { JwtSvid } from '../spiffe/jwt-svid.ts'
 import { trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { verifyJwtSvid } from '../spiffe/verify-jwt-svid.ts'
-import { startDeadline } from './deadline.ts'
+import { Deadline } from './deadline.ts'
 import type { SvidAuthority } from './svid-authority.ts'
 
-/**
- * Checks an SVID against the authority's bundle of its trust domain. When the bundle does not hold the key yet (keys rotate), it waits
- * for it for up to `keyWaitMs`.
- * @throws ERR_JWT_BUNDLE_UNKNOWN and what `verifyJwtSvid` throws
- */
+export type VerificationOptions = {
+  readonly authority: SvidAuthority
+  readonly clock: Clock
+  /** How long a bundle that does not hold the key yet is waited for, ms: keys rotate, and a token may overtake the bundle. */
+  readonly keyWaitMs: number
+}
+
+/** Checks an SVID against the authority's bundle of its trust domain. @throws ERR_JWT_BUNDLE_UNKNOWN and what `verifyJwtSvid` throws */
 export async function verifyByAuthority(
   svid: JwtSvid,
   audiences: readonly string[],
-  {
-    authority,
-    clock,
-    keyWaitMs,
-    signal,
-  }: { authority: SvidAuthority; clock: Clock; keyWaitMs: number; signal: AbortSignal },
+  { authority, clock, keyWaitMs }: VerificationOptions,
 ): Promise<void> {
-  using deadline = startDeadline(clock, keyWaitMs, signal)
-  const bundle = await authority.jwtBundle(trustDomainOf(svid.spiffeId), {
-    signal: deadline.signal,
-    keyId: svid.keyId,
-  })
+  const trustDomain = trustDomainOf(svid.spiffeId)
+  let bundle = authority.currentJwtBundle(trustDomain)
+  if (bundle === undefined || (svid.keyId !== undefined && !bundle.keyIds.has(svid.keyId))) {
+    using deadline = new Deadline(clock, keyWaitMs)
+    bundle = await authority.jwtBundle(trustDomain, { signal: deadline.signal, keyId: svid.keyId })
+  }
   await verifyJwtSvid(svid, { bundle, audiences, nowMs: clock.nowMs() })
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.ts'
+import { Deadline } from './deadline.ts'
 
 export type WaitOptions = {
   readonly signal: AbortSignal
@@ -14,22 +15,22 @@ export type WaitOptions = {
  */
 export function waitWithin<T>(work: Promise<T>, { signal, timeoutMs, clock, timeoutError }: WaitOptions): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const over = new AbortController()
+    if (signal.aborted) return reject(signal.reason)
+    const limit = new Deadline(clock, timeoutMs)
+    let isOver = false
     const end = (settle: () => void): void => {
-      over.abort()
+      if (isOver) return
+      isOver = true
       signal.removeEventListener('abort', onAbort)
       settle()
+      limit[Symbol.dispose]()
     }
     const onAbort = (): void => end(() => reject(signal.reason))
-    if (signal.aborted) return onAbort()
     signal.addEventListener('abort', onAbort)
+    limit.signal.addEventListener('abort', () => end(() => reject(timeoutError())))
     work.then(
       (value) => end(() => resolve(value)),
       (error) => end(() => reject(error)),
-    )
-    clock.sleep(timeoutMs, { signal: over.signal }).then(
-      () => end(() => reject(timeoutError())),
-      () => {},
     )
   })
 }

@@ -37,6 +37,7 @@ function use(spire: Spire) {
       return real.fetchJwtSvids(request, options)
     },
     watchX509: (request, options) => real.watchX509(request, options),
+    currentJwtBundle: real.currentJwtBundle,
     jwtBundle: real.jwtBundle,
     status: real.status,
     diagnose: (options) => real.diagnose(options),

@@ -109,6 +109,10 @@ export class StandInAuthority implements SvidAuthority {
     }
   }
 
+  currentJwtBundle(): JwtBundle {
+    return this.bundle
+  }
+
   async jwtBundle(): Promise<JwtBundle> {
     return this.bundle
   }

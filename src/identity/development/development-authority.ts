@@ -94,6 +94,7 @@ export async function createDevelopmentAuthority(options: DevelopmentAuthorityOp
       // Nothing is ever revoked here.
       if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
     },
+    currentJwtBundle: (asked) => (asked === trustDomain ? bundle : undefined),
     async jwtBundle(asked) {
       if (asked === trustDomain) return bundle
       throw new HeraldError('ERR_JWT_BUNDLE_UNKNOWN', `the development authority knows no trust domain ${asked}`)

@@ -37,6 +37,10 @@ export class JwtBundles {
     return this.#status
   }
 
+  current(trustDomain: TrustDomain): JwtBundle | undefined {
+    return this.#bundles.get(trustDomain)
+  }
+
   /** See `SvidAuthority.jwtBundle`. */
   async get(
     trustDomain: TrustDomain,

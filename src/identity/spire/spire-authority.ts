@@ -93,6 +93,8 @@ class SpireAuthority implements SvidAuthority {
     }
   }
 
+  currentJwtBundle: SvidAuthority['currentJwtBundle'] = (trustDomain) => this.#bundles.current(trustDomain)
+
   jwtBundle: SvidAuthority['jwtBundle'] = (trustDomain, options) => this.#bundles.get(trustDomain, options)
 
   status: SvidAuthority['status'] = () => this.#bundles.status
