@@ -129,6 +129,7 @@ export const errorCodes = {
   ERR_OCI_TOO_LARGE: { exitCode: 1, meaning: 'A manifest or layer is larger than this host accepts.' },
   ERR_OCI_MANIFEST_INVALID: { exitCode: 1, meaning: 'A manifest cannot be read, or holds no proper digest.' },
   ERR_OCI_NOT_WASM: { exitCode: 1, meaning: 'An artifact holds no WebAssembly component, or more than one.' },
+  ERR_OCI_CACHE_UNUSABLE: { exitCode: 2, meaning: 'The directory of the image cache cannot be made or used.' },
   ERR_OCI_NOT_CACHED: { exitCode: 1, meaning: 'The pull policy is Never and the image is not in the cache.' },
   ERR_OCI_REDIRECT_REFUSED: {
     exitCode: 1,

@@ -2,6 +2,7 @@ import { connect, DebugEvents, Events, type NatsConnection, type Status } from '
 import type { Clock } from '../clock/clock.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
+import { KeptMessages } from './kept-messages.ts'
 import type { Lattice, LatticeState } from './lattice.ts'
 import { fromNatsError, natsReason } from './nats-errors.ts'
 import { type LatticeCredentials, type LatticeTls, natsAuthenticator, natsTls, parseServers } from './nats-options.ts'
@@ -28,8 +29,6 @@ export type ConnectLatticeOptions = {
   readonly signal?: AbortSignal
 }
 
-/** Kept while the connection is down, bytes of payload. */
-const maxBufferedBytes = 1024 * 1024
 const maxReconnectDelayMs = 5_000
 
 /**
@@ -53,7 +52,7 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
   const subscriptions = new Set<NatsSubscription>()
   let state: LatticeState = { kind: 'connecting', lastError: undefined }
   let connection: NatsConnection | undefined
-  let bufferedBytes = 0
+  const kept = new KeptMessages()
   let attempts = 0
 
   const delayMs = () => Math.min(100 * 2 ** Math.min(attempts, 10), maxReconnectDelayMs) * (0.5 + random() / 2)
@@ -64,7 +63,7 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
     state = next
     if (next.kind === 'connected') {
       attempts = 0
-      bufferedBytes = 0
+      sendKept()
     }
     if (before.kind !== next.kind) {
       const detail =
@@ -167,16 +166,28 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
 
   function send(subject: string, payload: Uint8Array): void {
     if (closing.signal.aborted) throw closed()
-    const buffering = state.kind !== 'connected'
-    if (connection === undefined || (buffering && bufferedBytes + payload.length > maxBufferedBytes)) {
-      throw unreachable(`publish ${subject}`, 'lastError' in state ? state.lastError : undefined)
+    if (connection === undefined || state.kind !== 'connected') {
+      if (!kept.add(subject, payload, clock.nowMs())) throw unreachable(`publish ${subject}`, lastErrorOf(state))
+      return
     }
     try {
       connection.publish(subject, payload)
     } catch (error) {
       throw fromNatsError(error, `publish ${subject}`)
     }
-    if (buffering) bufferedBytes += payload.length
+  }
+
+  function sendKept(): void {
+    for (const { subject, payload } of kept.take(clock.nowMs())) {
+      try {
+        connection?.publish(subject, payload)
+      } catch (error) {
+        log.warn(
+          { event: 'lattice.kept-lost', connection: name, subject, reason: natsReason(error) },
+          'a kept message was not sent',
+        )
+      }
+    }
   }
 
   function connected({ signal }: { signal: AbortSignal }): Promise<void> {
@@ -187,8 +198,7 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
       if (next.kind === 'connected') settle(resolve)
       else if (next.kind === 'closed') settle(() => reject(closed()))
     }
-    const abort = () =>
-      settle(() => reject(unreachable('connect', 'lastError' in state ? state.lastError : undefined, signal.reason)))
+    const abort = () => settle(() => reject(unreachable('connect', lastErrorOf(state), signal.reason)))
     // A process that has nothing to do but wait for NATS should not end instead.
     const keepAlive = setInterval(() => {}, 60_000)
     const settle = (action: () => void) => {
@@ -303,4 +313,8 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
     },
     [Symbol.asyncDispose]: () => close(true),
   }
+}
+
+function lastErrorOf(state: LatticeState): string | undefined {
+  return 'lastError' in state ? state.lastError : undefined
 }

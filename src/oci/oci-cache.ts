@@ -4,6 +4,7 @@ import { mkdir, open, readdir, readFile, rename, stat, unlink, utimes, writeFile
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Clock } from '../clock/clock.ts'
+import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
 import { digestHex, digestOf, isDigest, type OciDigest } from './oci-digest.ts'
 
@@ -46,11 +47,19 @@ export interface OciCache {
   mark(credentialKey: string): Promise<string>
 }
 
+/** @throws ERR_OCI_CACHE_UNUSABLE when the directory cannot be made */
 export async function openOciCache({ directory, maxBytes, clock, log }: OciCacheOptions): Promise<OciCache> {
   const blobs = join(directory, 'blobs')
   const references = join(directory, 'references')
   const incoming = join(directory, 'incoming')
-  for (const each of [directory, blobs, references, incoming]) await mkdir(each, { recursive: true, mode: 0o700 })
+  for (const each of [directory, blobs, references, incoming]) {
+    await mkdir(each, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      throw new HeraldError('ERR_OCI_CACHE_UNUSABLE', `the image cache ${each} cannot be made: ${error.code}`, {
+        hint: 'give the host a directory it may write to',
+        cause: error,
+      })
+    })
+  }
   const key = await markKey(join(directory, 'mark.key'))
   let evicting: Promise<void> | undefined
 

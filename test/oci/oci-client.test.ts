@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -200,6 +201,31 @@ test('the cache stays within its size: the least recently used goes', async () =
   assert.ok(total <= 250_000, `${total} bytes`)
   assert.ok(blobs.includes(digest(componentBytes(100_000, 34)).slice(7)))
   assert.ok(!blobs.includes(digest(componentBytes(100_000, 31)).slice(7)))
+})
+
+test('a full disk costs the cache, not the pull', async (t) => {
+  using cache = temporaryDirectory()
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'herald-full-disk', cache.path])
+  if (mounted.status !== 0) return t.skip('needs the right to mount a small tmpfs')
+  try {
+    const client = await testClient({ cache: { directory: cache.path } })
+    const bytes = componentBytes(500_000, 51)
+    await client.push(`${registry.host}/team/full:1`, bytes, { signal: signal() })
+    assert.equal(
+      Buffer.compare((await client.pull(`${registry.host}/team/full:1`, { signal: signal() })).bytes, bytes),
+      0,
+    )
+    assert.ok(client.events().some(({ event, code }) => event === 'oci.cache.failed' && code === 'ENOSPC'))
+    assert.deepEqual(readdirSync(join(cache.path, 'incoming')), [])
+  } finally {
+    spawnSync('umount', [cache.path])
+  }
+})
+
+test('a cache directory that cannot be made is said at once', async () => {
+  await assert.rejects(testClient({ cache: { directory: '/dev/null/cache' } }), (error) =>
+    isHeraldError(error, 'ERR_OCI_CACHE_UNUSABLE'),
+  )
 })
 
 test('a layer larger than allowed is refused before it is fetched', async () => {
