@@ -1,0 +1,68 @@
+import type { Clock } from '../../clock/clock.ts'
+import type { ComponentIdentity, SvidSource } from '../../identity/svid-source.ts'
+import type { Log } from '../../observability/log.ts'
+import type { Capability } from '../capability.ts'
+import { auditCredentialsToLog, type CredentialsAuditSink } from './credentials-audit.ts'
+import { CredentialsBinding } from './credentials-binding.ts'
+import { credentialsVersion, parseCredentialsConfig } from './credentials-config.ts'
+
+export type CredentialsCapabilityOptions = {
+  /** Stays with its owner. What it evicts takes the credentials obtained with it along. */
+  readonly svids: Pick<SvidSource, 'open'>
+  readonly fetch: typeof globalThis.fetch
+  readonly clock: Clock
+  readonly log: Log
+  /** Default: the log. */
+  readonly audit?: CredentialsAuditSink
+  /** How often deliveries from the cells' memory are gathered into one audit event, ms. Default: 10 s. */
+  readonly gatherMs?: number
+}
+
+/** `herald:credentials/store`: one binding per `hostInterfaces` entry, nothing without one. */
+export function createCredentialsCapability(options: CredentialsCapabilityOptions): Capability {
+  const { svids, fetch, clock, log, audit = auditCredentialsToLog(log), gatherMs = 10_000 } = options
+  const open = new Set<CredentialsBinding>()
+  const lifetime = new AbortController()
+
+  async function gatherForever(): Promise<void> {
+    for (;;) {
+      await clock.sleep(gatherMs, { signal: lifetime.signal })
+      for (const binding of open) binding.gather()
+    }
+  }
+
+  return {
+    name: 'credentials',
+    interfaces: [`herald:credentials/store@${credentialsVersion}`],
+    waits: ['herald:credentials/store#get'],
+    async start() {
+      gatherForever().catch(() => {})
+    },
+    async configure(component, entries) {
+      const bindings = parseCredentialsConfig(entries)
+      const identities: ComponentIdentity[] = []
+      try {
+        for (const { spiffeId } of bindings) identities.push(svids.open(component, { spiffeId }))
+      } catch (error) {
+        for (const identity of identities) identity.release()
+        throw error
+      }
+      const binding = new CredentialsBinding({
+        component,
+        bindings,
+        identities,
+        fetch,
+        clock,
+        log,
+        audit,
+        onRelease: () => open.delete(binding),
+      })
+      open.add(binding)
+      return binding
+    },
+    async [Symbol.asyncDispose]() {
+      lifetime.abort()
+      for (const binding of [...open]) binding.release()
+    },
+  }
+}
