@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { systemClock } from '../clock/clock.ts'
 import { createEngine } from '../engine/create-engine.ts'
-import { HeraldError } from '../errors/herald-error.ts'
+import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
 import { createFileImageSource } from '../manifest/image-source.ts'
 import { createLog } from '../observability/log.ts'
 import { assessComponent } from './assess-component.ts'
@@ -37,7 +37,14 @@ async function runInspect(file: string, { output }: CommonOptions, { cwd, stdout
     { signal },
   )
   await using engine = createEngine({ log: createLog({ level: 'silent' }), clock: systemClock })
-  const description = await engine.inspect(image.bytes, { signal })
+  const description = await engine.inspect(image.bytes, { signal }).catch((cause: unknown) => {
+    if (!isHeraldError(cause)) throw cause
+    throw new HeraldError('ERR_COMPONENT_NOT_RUNNABLE', cause.message, {
+      where: { file },
+      ...(cause.hint !== undefined && { hint: cause.hint }),
+      cause,
+    })
+  })
   const assessment = assessComponent(description)
   const { sha256, sizeBytes, minimumMemoryBytes } = description
   stdout.write(
