@@ -9,6 +9,8 @@ port.on('message', async ({ job }: { job: CompileJob }) => {
     port.postMessage({ compiled: await compileComponent(job) })
   } catch (error) {
     if (!isHeraldError(error)) throw error
-    port.postMessage({ error: { code: error.code, message: error.message, hint: error.hint } })
+    // A trap inside jco's own WebAssembly leaves that instance in an unknown state: this thread is not used again.
+    const spoilt = error.cause instanceof WebAssembly.RuntimeError || error.cause instanceof RangeError
+    port.postMessage({ error: { code: error.code, message: error.message, hint: error.hint }, spoilt })
   }
 })

@@ -8,7 +8,11 @@ const timeoutMs = 60_000
 /** How long an idle compile worker (about 100 MB with jco loaded) is kept. */
 const idleMs = 30_000
 
-type Answer = { compiled?: CompiledComponent; error?: { code: ErrorCode; message: string; hint: string | undefined } }
+type Answer = {
+  compiled?: CompiledComponent
+  error?: { code: ErrorCode; message: string; hint: string | undefined }
+  spoilt?: boolean
+}
 
 /** Compiles components on a worker thread, one after the other; a component that kills or blocks the worker fails alone. */
 export class Compiler implements AsyncDisposable {
@@ -37,6 +41,7 @@ export class Compiler implements AsyncDisposable {
       const answer = await ask(worker, job, signal)
       if (answer.error !== undefined) {
         const { code, message, hint } = answer.error
+        if (answer.spoilt) await this.#drop(worker)
         throw new HeraldError(code, message, { ...(hint !== undefined && { hint }) })
       }
       return answer.compiled!

@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { CellBinding } from '../../src/capabilities/capability.ts'
+import { isHeraldError } from '../../src/errors/herald-error.ts'
+import { cellSpec, component, signal, testEngine } from './engine-fixture.ts'
+import { watComponent } from './guests/build-guest.ts'
+
+const wit = `package test:guest;
+package test:cap { interface calls {
+  plain: func() -> u32;
+  pushed: func() -> u32;
+  ask: func(method: string) -> result<string, string>;
+  number: func() -> u32;
+  fail: func() -> u32;
+} }
+package wasi:cli@0.2.0 { interface run { run: func() -> result; } }
+world guest { import test:cap/calls; export wasi:cli/run@0.2.0; }`
+
+/** A guest whose `run` is `body`, an expression that is 0 when all is well. */
+function guest(body: string): Promise<Uint8Array> {
+  return watComponent(
+    `(module
+      (import "test:cap/calls" "plain" (func $plain (result i32)))
+      (import "test:cap/calls" "pushed" (func $pushed (result i32)))
+      (import "test:cap/calls" "ask" (func $ask (param i32 i32 i32)))
+      (import "test:cap/calls" "number" (func $number (result i32)))
+      (import "test:cap/calls" "fail" (func $fail (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 0) "echo" "refuse")
+      (global $next (mut i32) (i32.const 1024))
+      (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+        (local $at i32)
+        (local.set $at (global.get $next))
+        (global.set $next (i32.add (global.get $next) (local.get 3)))
+        (local.get $at))
+      (func (export "wasi:cli/run@0.2.0#run") (result i32) ${body}))`,
+    wit,
+    'guest',
+  )
+}
+
+type Handle = CellBinding['handle']
+
+function binding(handle: Handle): CellBinding & { sent: ((message: unknown) => void)[]; released: number } {
+  const sent: ((message: unknown) => void)[] = []
+  const made = {
+    cellModule: new URL('./capabilities/test-cell.ts', import.meta.url),
+    config: { plain: 41 },
+    handle,
+    attach: (send: (message: unknown) => void) => void sent.push(send),
+    release: () => {
+      made.released += 1
+    },
+    sent,
+    released: 0,
+  }
+  return made
+}
+
+const interfaces = {
+  capabilityInterfaces: ['test:cap/calls'],
+  capabilityWaits: ['ask', 'number', 'fail'].map((name) => `test:cap/calls#${name}`),
+}
+
+for (const keepGlue of [false, true]) {
+  const glue = keepGlue ? "jco's untouched glue" : 'slim glue'
+
+  test(`a guest calls its capability, at once and waiting (${glue})`, async () => {
+    await using engine = testEngine({ keepGlue })
+    const asked: unknown[] = []
+    const bound = binding(async (method, payload) => {
+      asked.push([method, payload])
+      return method === 'number' ? 1 : 'yes'
+    })
+    const bytes = await guest(`
+      (call $ask (i32.const 0) (i32.const 4) (i32.const 64))
+      (i32.ne (i32.const 42) (i32.add (call $plain) (call $number)))
+      (i32.or (i32.ne (i32.const 3) (i32.load (i32.const 72))))
+      (i32.or (i32.load8_u (i32.const 64)))`)
+    const cell = await engine.startCell(cellSpec(component(bytes, {}, { bindings: [bound], ...interfaces })), {
+      signal: signal(),
+    })
+    assert.deepEqual(await cell.run('guest', { signal: signal() }), { exitCode: 0 })
+    assert.deepEqual(asked, [
+      ['echo', { from: 'guest' }],
+      ['number', undefined],
+    ])
+    await cell.close()
+    assert.equal(bound.released, 1)
+  })
+
+  test(`an import that rejects without a result ends the call instead of leaving it (${glue})`, async () => {
+    await using engine = testEngine({ keepGlue })
+    const bound = binding(async () => {
+      throw Object.assign(new Error('not to be had'), { code: 'ERR_TEST', secret: 'kept here' })
+    })
+    const bytes = await guest('(call $fail)')
+    const cell = await engine.startCell(cellSpec(component(bytes, {}, { bindings: [bound], ...interfaces })), {
+      signal: signal(),
+    })
+    await assert.rejects(cell.run('guest', { signal: AbortSignal.timeout(1000) }))
+    assert.equal(cell.state.kind, 'serving')
+  })
+}
+
+test('a message of the control thread reaches the cell, also one sent before it was ready', async () => {
+  await using engine = testEngine()
+  const bound = binding(async () => 0)
+  const bytes = await guest('(i32.ne (i32.const 7) (call $pushed))')
+  const cell = await engine.startCell(cellSpec(component(bytes, {}, { bindings: [bound], ...interfaces })), {
+    signal: signal(),
+  })
+  assert.equal(bound.sent.length, 1)
+  assert.deepEqual(await cell.run('guest', { signal: signal() }), { exitCode: 1 })
+  bound.sent[0]!(7)
+  assert.deepEqual(await cell.run('guest', { signal: signal() }), { exitCode: 0 })
+})
+
+test('cancelling a call aborts what it waits for on the control thread', async () => {
+  await using engine = testEngine()
+  const aborted = Promise.withResolvers<unknown>()
+  const entered = Promise.withResolvers<void>()
+  const bound = binding((_method, _payload, { signal }) => {
+    entered.resolve()
+    signal.addEventListener('abort', () => aborted.resolve(signal.reason))
+    return new Promise(() => {})
+  })
+  const bytes = await guest('(call $number)')
+  const cell = await engine.startCell(cellSpec(component(bytes, {}, { bindings: [bound], ...interfaces })), {
+    signal: signal(),
+  })
+  const controller = new AbortController()
+  const run = cell.run('guest', { signal: controller.signal })
+  await entered.promise
+  controller.abort()
+  await assert.rejects(run)
+  assert.ok((await aborted.promise) instanceof Error)
+  assert.equal(cell.metrics().instances, 0)
+})
+
+test('a refusal crosses as code and message only', async () => {
+  await using engine = testEngine()
+  const bound = binding(async () => {
+    throw Object.assign(new Error('no such thing'), { code: 'ERR_TEST', token: 'a secret' })
+  })
+  const bytes = await guest('(call $number)')
+  const cell = await engine.startCell(cellSpec(component(bytes, {}, { bindings: [bound], ...interfaces })), {
+    signal: signal(),
+  })
+  await assert.rejects(cell.run('guest', { signal: signal() }), (error) => {
+    assert.ok(isHeraldError(error))
+    assert.match(error.message, /no such thing/)
+    assert.doesNotMatch(JSON.stringify({ ...error, message: error.message }), /a secret/)
+    return true
+  })
+})
