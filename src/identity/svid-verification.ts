@@ -21,11 +21,11 @@ export async function verifyByAuthority(
 ): Promise<void> {
   const trustDomain = trustDomainOf(svid.spiffeId)
   let bundle = authority.currentJwtBundle(trustDomain)
-  if (bundle === undefined || (svid.keyId !== undefined && !bundle.keyIds.has(svid.keyId))) {
+  if (bundle === undefined || (svid.keyId !== undefined && !bundle.has(svid.keyId))) {
     using deadline = new Deadline(clock, keyWaitMs)
     bundle = await authority.jwtBundle(trustDomain, { signal: deadline.signal, keyId: svid.keyId })
   }
-  await verifyJwtSvid(svid, { bundle, audiences, nowMs: clock.nowMs() })
+  verifyJwtSvid(svid, { bundle, audiences, nowMs: clock.nowMs() })
 }
 
 /** Whether the authority says no, as opposed to saying nothing: then what is held is no longer to be used. */

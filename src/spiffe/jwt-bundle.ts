@@ -1,21 +1,41 @@
-import { createLocalJWKSet, type JWK } from 'jose'
+import type { JWK } from 'jose'
 import { HeraldError } from '../errors/herald-error.ts'
+import { JwtAuthorityKey } from './jwt-authority-key.ts'
+import type { JwtSvid } from './jwt-svid.ts'
 import type { TrustDomain } from './trust-domain.ts'
-
-/** The public keys with which one trust domain signs JWT-SVIDs. Trust Domain and Bundle §4; JWT-SVID §5. */
-export type JwtBundle = {
-  readonly trustDomain: TrustDomain
-  readonly keyIds: ReadonlySet<string>
-  /** Finds the key for a signature; for `jose`. */
-  readonly keySet: ReturnType<typeof createLocalJWKSet>
-}
 
 /** Largest JWKS document that is read, bytes. */
 const maxBundleBytes = 16 * 1024 * 1024
 
+/** The public keys with which one trust domain signs JWT-SVIDs. Only {@link parseJwtBundle} makes one. */
+export class JwtBundle {
+  readonly trustDomain: TrustDomain
+  readonly #keys: ReadonlyMap<string, JwtAuthorityKey>
+
+  constructor(trustDomain: TrustDomain, keys: ReadonlyMap<string, JwtAuthorityKey>) {
+    this.trustDomain = trustDomain
+    this.#keys = keys
+  }
+
+  get keyIds(): readonly string[] {
+    return [...this.#keys.keys()]
+  }
+
+  has(keyId: string): boolean {
+    return this.#keys.has(keyId)
+  }
+
+  /** The key that a token names by `kid`; of a token that names none, the only one that fits its `alg`. */
+  keyOf({ keyId, algorithm }: JwtSvid): JwtAuthorityKey | undefined {
+    if (keyId !== undefined) return this.#keys.get(keyId)
+    const fitting = [...this.#keys.values()].filter((key) => key.fits(algorithm))
+    return fitting.length === 1 ? fitting[0] : undefined
+  }
+}
+
 /**
- * Reads a JWKS document. Keys for X.509 (`use: x509-svid`) and keys of unknown type are left out; a JWT key without `kid`
- * makes the bundle invalid, as does private key material.
+ * Reads a JWKS document (Trust Domain and Bundle §4; JWT-SVID §6). Keys for X.509 (`use: x509-svid`) and keys of unknown type are left
+ * out; a JWT key without `kid`, one that cannot be read and private key material make the bundle invalid.
  * @throws ERR_JWT_BUNDLE_INVALID
  */
 export function parseJwtBundle(trustDomain: TrustDomain, document: string | Uint8Array): JwtBundle {
@@ -28,21 +48,27 @@ export function parseJwtBundle(trustDomain: TrustDomain, document: string | Uint
   } catch (cause) {
     throw invalid(trustDomain, 'it is not JSON', cause)
   }
-  const keys = (value as { keys?: unknown } | null)?.keys
-  if (!Array.isArray(keys)) throw invalid(trustDomain, 'it has no "keys"')
-  const keyIds = new Set<string>()
-  const accepted: JWK[] = []
-  for (const key of keys as unknown[]) {
-    if (typeof key !== 'object' || key === null) throw invalid(trustDomain, 'a key is no object')
-    // `use` is the SPIFFE bundle's own ("jwt-svid"); jose knows only "sig".
-    const { use, ...jwk } = key as JWK
-    if (use === 'x509-svid' || (jwk.kty !== 'EC' && jwk.kty !== 'RSA')) continue
-    if (typeof jwk.kid !== 'string' || jwk.kid === '') throw invalid(trustDomain, 'a key has no "kid"')
-    if (jwk.d !== undefined) throw invalid(trustDomain, 'it holds a private key')
-    keyIds.add(jwk.kid)
-    accepted.push(jwk)
+  const jwks = (value as { keys?: unknown } | null)?.keys
+  if (!Array.isArray(jwks)) throw invalid(trustDomain, 'it has no "keys"')
+  const keys = new Map<string, JwtAuthorityKey>()
+  for (const jwk of jwks as unknown[]) {
+    const key = parseKey(trustDomain, jwk)
+    if (key !== undefined) keys.set(key.keyId, key)
   }
-  return { trustDomain, keyIds, keySet: createLocalJWKSet({ keys: accepted }) }
+  return new JwtBundle(trustDomain, keys)
+}
+
+function parseKey(trustDomain: TrustDomain, value: unknown): JwtAuthorityKey | undefined {
+  if (typeof value !== 'object' || value === null) throw invalid(trustDomain, 'a key is no object')
+  const jwk = value as JWK
+  if (jwk.use === 'x509-svid' || (jwk.kty !== 'EC' && jwk.kty !== 'RSA')) return undefined
+  if (typeof jwk.kid !== 'string' || jwk.kid === '') throw invalid(trustDomain, 'a key has no "kid"')
+  if (jwk.d !== undefined) throw invalid(trustDomain, 'it holds a private key')
+  try {
+    return new JwtAuthorityKey(jwk.kid, jwk)
+  } catch (cause) {
+    throw invalid(trustDomain, `the key ${JSON.stringify(jwk.kid.slice(0, 100))} cannot be read`, cause)
+  }
 }
 
 function invalid(trustDomain: TrustDomain, why: string, cause?: unknown): HeraldError {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { exportJWK, generateKeyPair, type JWTHeaderParameters, SignJWT } from 'jose'
-import { parseJwtBundle } from '../../src/spiffe/jwt-bundle.ts'
-import { jwtSvidAlgorithms, parseJwtSvid } from '../../src/spiffe/jwt-svid.ts'
+import { type JwtBundle, parseJwtBundle } from '../../src/spiffe/jwt-bundle.ts'
+import { type JwtSvid, jwtSvidAlgorithms, parseJwtSvid } from '../../src/spiffe/jwt-svid.ts'
 import { parseTrustDomain } from '../../src/spiffe/trust-domain.ts'
 import { verifyJwtSvid } from '../../src/spiffe/verify-jwt-svid.ts'
 
@@ -116,11 +117,11 @@ const sign = (
   payload: Record<string, unknown> = claims,
 ): Promise<string> => new SignJWT(payload).setProtectedHeader(header).sign(privateKey)
 
-for (const alg of ['RS256', 'PS384', 'ES256', 'ES384', 'ES512']) {
+for (const alg of jwtSvidAlgorithms) {
   test(`verifyJwtSvid accepts what the key of the bundle signed with ${alg}`, async () => {
     const { privateKey, bundle } = await keyAndBundle(alg, 'k1')
     const svid = parseJwtSvid(await sign(privateKey, { alg, kid: 'k1' }))
-    await verifyJwtSvid(svid, { bundle, audiences: ['a'], nowMs })
+    verifyJwtSvid(svid, { bundle, audiences: ['a'], nowMs })
   })
 }
 
@@ -136,16 +137,80 @@ test('verifyJwtSvid refuses another audience, an expired token, another trust do
   const elsewhere = parseJwtBundle(parseTrustDomain('other.org'), JSON.stringify({ keys: [jwk] }))
   const impostor = parseJwtSvid(await sign(other.privateKey, { alg: 'ES256', kid: 'k1' }))
   const expect = { bundle, audiences: ['a'], nowMs }
-  await assert.rejects(verifyJwtSvid(svid, { ...expect, audiences: ['b'] }), { code: 'ERR_JWT_SVID_UNTRUSTED' })
-  await assert.rejects(verifyJwtSvid(svid, { ...expect, audiences: ['a', 'b'] }), { code: 'ERR_JWT_SVID_UNTRUSTED' })
-  await assert.rejects(verifyJwtSvid(svid, { ...expect, nowMs: exp * 1000 }), { code: 'ERR_JWT_SVID_EXPIRED' })
-  await assert.rejects(verifyJwtSvid(svid, { ...expect, bundle: elsewhere }), { code: 'ERR_JWT_SVID_UNTRUSTED' })
-  await assert.rejects(verifyJwtSvid(altered, expect), { code: 'ERR_JWT_SVID_UNTRUSTED' })
-  await assert.rejects(verifyJwtSvid(impostor, expect), { code: 'ERR_JWT_SVID_UNTRUSTED' })
-  await assert.rejects(verifyJwtSvid(svid, { ...expect, bundle: other.bundle }), { code: 'ERR_JWT_SVID_KEY_UNKNOWN' })
-  await assert.rejects(verifyJwtSvid(svid, { ...expect, bundle: parseJwtBundle(trustDomain, '{"keys":[]}') }), {
+  assert.throws(() => verifyJwtSvid(svid, { ...expect, audiences: ['b'] }), { code: 'ERR_JWT_SVID_UNTRUSTED' })
+  assert.throws(() => verifyJwtSvid(svid, { ...expect, audiences: ['a', 'b'] }), { code: 'ERR_JWT_SVID_UNTRUSTED' })
+  assert.throws(() => verifyJwtSvid(svid, { ...expect, nowMs: exp * 1000 }), { code: 'ERR_JWT_SVID_EXPIRED' })
+  assert.throws(() => verifyJwtSvid(svid, { ...expect, bundle: elsewhere }), { code: 'ERR_JWT_SVID_UNTRUSTED' })
+  assert.throws(() => verifyJwtSvid(altered, expect), { code: 'ERR_JWT_SVID_UNTRUSTED' })
+  assert.throws(() => verifyJwtSvid(impostor, expect), { code: 'ERR_JWT_SVID_UNTRUSTED' })
+  assert.throws(() => verifyJwtSvid(svid, { ...expect, bundle: other.bundle }), { code: 'ERR_JWT_SVID_KEY_UNKNOWN' })
+  assert.throws(() => verifyJwtSvid(svid, { ...expect, bundle: parseJwtBundle(trustDomain, '{"keys":[]}') }), {
     code: 'ERR_JWT_SVID_KEY_UNKNOWN',
   })
+})
+
+test('a token without kid is verified by the only key that fits, and by none when several do', async () => {
+  const one = await keyAndBundle('ES256', 'k1')
+  const two = await keyAndBundle('ES256', 'k2')
+  const rsa = await keyAndBundle('RS256', 'k3')
+  const svid = parseJwtSvid(await sign(one.privateKey, { alg: 'ES256' }))
+  const bundleOf = (...jwks: object[]): JwtBundle => parseJwtBundle(trustDomain, JSON.stringify({ keys: jwks }))
+  verifyJwtSvid(svid, { bundle: bundleOf(one.jwk, rsa.jwk), audiences: ['a'], nowMs })
+  assert.throws(() => verifyJwtSvid(svid, { bundle: bundleOf(one.jwk, two.jwk), audiences: ['a'], nowMs }), {
+    code: 'ERR_JWT_SVID_KEY_UNKNOWN',
+  })
+})
+
+test('a key verifies only what its kind, its curve and its own alg allow', async () => {
+  const p256 = await keyAndBundle('ES256', 'k1')
+  const p384 = await keyAndBundle('ES384', 'k1')
+  const rsa = await keyAndBundle('RS256', 'k1')
+  const pss = parseJwtSvid(await sign((await keyAndBundle('PS256', 'k1')).privateKey, { alg: 'PS256', kid: 'k1' }))
+  const confusions: [JwtSvid, JwtBundle][] = [
+    [parseJwtSvid(await sign(p256.privateKey, { alg: 'ES256', kid: 'k1' })), rsa.bundle],
+    [parseJwtSvid(await sign(rsa.privateKey, { alg: 'RS256', kid: 'k1' })), p256.bundle],
+    [parseJwtSvid(await sign(p384.privateKey, { alg: 'ES384', kid: 'k1' })), p256.bundle],
+    [pss, rsa.bundle],
+    [
+      parseJwtSvid(await sign(rsa.privateKey, { alg: 'RS256', kid: 'k1' })),
+      parseJwtBundle(trustDomain, JSON.stringify({ keys: [{ ...rsa.jwk, alg: 'PS256' }] })),
+    ],
+  ]
+  for (const [svid, bundle] of confusions) {
+    assert.throws(() => verifyJwtSvid(svid, { bundle, audiences: ['a'], nowMs }), { code: 'ERR_JWT_SVID_UNTRUSTED' })
+  }
+})
+
+test('a signature that is cut, lengthened, empty of content or in DER is refused', async () => {
+  const { privateKey, bundle } = await keyAndBundle('ES256', 'k1')
+  const [header, payload, signature = ''] = (await sign(privateKey, { alg: 'ES256', kid: 'k1' })).split('.')
+  const raw = Buffer.from(signature, 'base64url')
+  const integer = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from([2, bytes.length + 1, 0]), bytes])
+  const pair = Buffer.concat([integer(raw.subarray(0, 32)), integer(raw.subarray(32))])
+  const der = Buffer.concat([Buffer.from([0x30, pair.length]), pair])
+  for (const forged of [
+    raw.subarray(0, 63),
+    Buffer.concat([raw, Buffer.alloc(1)]),
+    Buffer.alloc(64),
+    Buffer.alloc(1),
+    der,
+  ]) {
+    const svid = parseJwtSvid(`${header}.${payload}.${forged.toString('base64url')}`)
+    assert.throws(() => verifyJwtSvid(svid, { bundle, audiences: ['a'], nowMs }), { code: 'ERR_JWT_SVID_UNTRUSTED' })
+  }
+})
+
+test('parseJwtBundle rejects an RSA key of 1024 bits and a point that is not on its curve', async () => {
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 1024 })
+  const { jwk } = await keyAndBundle('ES256', 'k1')
+  for (const key of [
+    { ...publicKey.export({ format: 'jwk' }), kid: 'k1' },
+    { ...jwk, x: jwk.y },
+  ]) {
+    assert.throws(() => parseJwtBundle(trustDomain, JSON.stringify({ keys: [key] })), {
+      code: 'ERR_JWT_BUNDLE_INVALID',
+    })
+  }
 })
 
 test('parseJwtBundle takes keys with use jwt-svid, leaves out those of X.509 and of unknown types', async () => {
@@ -157,9 +222,9 @@ test('parseJwtBundle takes keys with use jwt-svid, leaves out those of X.509 and
       JSON.stringify({ keys: [jwt.jwk, x509.jwk, { kty: 'oct', k: 'c2VjcmV0', kid: 'k3' }], spiffe_sequence: 1 }),
     ),
   )
-  assert.deepEqual([...bundle.keyIds], ['k1'])
+  assert.deepEqual(bundle.keyIds, ['k1'])
   const svid = parseJwtSvid(await sign(jwt.privateKey, { alg: 'ES256', kid: 'k1' }))
-  await verifyJwtSvid(svid, { bundle, audiences: ['a'], nowMs })
+  verifyJwtSvid(svid, { bundle, audiences: ['a'], nowMs })
 })
 
 for (const document of [

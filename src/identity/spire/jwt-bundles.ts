@@ -48,7 +48,7 @@ export class JwtBundles {
   ): Promise<JwtBundle> {
     for (;;) {
       const bundle = this.#bundles.get(trustDomain)
-      if (bundle !== undefined && (keyId === undefined || bundle.keyIds.has(keyId) || signal.aborted)) return bundle
+      if (bundle !== undefined && (keyId === undefined || bundle.has(keyId) || signal.aborted)) return bundle
       if (signal.aborted) {
         throw new HeraldError(
           'ERR_JWT_BUNDLE_UNKNOWN',
