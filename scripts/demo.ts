@@ -9,6 +9,7 @@ import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { parse, stringify } from 'yaml'
 import { startAwsStandIns } from '../test/relying-parties/aws-stand-ins.ts'
 import { freePort } from '../test/support/free-port.ts'
+import { httpCall } from '../test/support/http-call.ts'
 import { buildComponents } from './build-components.ts'
 
 const usage = `usage: npm run demo [-- --keep] [--port N]
@@ -89,35 +90,38 @@ async function demonstrate(): Promise<void> {
   show('', `role ${aws.roleArn} trusts only ${gateway.spiffeId}`)
 
   step('api-gateway asks for its token: POST /api/v1/token')
-  const token = await call(ready.http, 'POST', '/api/v1/token')
+  const token = await httpCall(`${ready.http}/api/v1/token`, { method: 'POST' })
   expect(token.status === 200, 'the host answers with the JWT-SVID of exactly this component')
-  const { iss, sub, aud, exp = 0, iat = 0 } = decodeJwt(token.body.token)
-  show('header', JSON.stringify(decodeProtectedHeader(token.body.token)))
+  const { iss, sub, aud, exp = 0, iat = 0 } = decodeJwt(token.json().token)
+  show('header', JSON.stringify(decodeProtectedHeader(token.json().token)))
   show('claims', JSON.stringify({ iss, sub, aud }))
   show('lifetime', `${exp - iat} s, until ${new Date(exp * 1000).toISOString()}`)
   expect(sub === gateway.spiffeId, `its subject is ${gateway.spiffeId}`)
 
   step('It trades the token for credentials: AssumeRoleWithWebIdentity, no AWS secret anywhere')
-  const exchange = await call(ready.http, 'POST', '/api/v1/exchange')
+  const exchange = await httpCall(`${ready.http}/api/v1/exchange`, { method: 'POST' })
   expect(exchange.status === 200, 'STS found the issuer, verified signature, issuer, audience, subject and times')
-  show('credentials', `${exchange.body.accessKeyId} until ${exchange.body.credentialsExpireAt}`)
+  show('credentials', `${exchange.json().accessKeyId} until ${exchange.json().credentialsExpireAt}`)
 
   step('It calls Bedrock with them: POST /api/v1/bedrock')
-  const story = await call(ready.http, 'POST', '/api/v1/bedrock')
+  const story = await httpCall(`${ready.http}/api/v1/bedrock`, { method: 'POST' })
   expect(story.status === 200, 'Bedrock verified the SigV4 signature')
-  show('model', story.body.model)
-  show('story', story.body.story)
+  show('model', story.json().model)
+  show('story', story.json().story)
 
   step('What has no right is refused')
-  const foreign = await call(ready.http, 'POST', '/api/v1/token', { body: { audience: 'https://elsewhere.example' } })
+  const foreign = await httpCall(`${ready.http}/api/v1/token`, {
+    method: 'POST',
+    json: { audience: 'https://elsewhere.example' },
+  })
   expect(foreign.status === 403, 'api-gateway gets no token for an audience that its manifest does not list')
-  show('reason', foreign.body.error.message)
-  const other = await call(ready.http, 'POST', '/api/v1/bedrock', { host: 'batch-report.localhost' })
+  show('reason', foreign.json().error.message)
+  const other = await httpCall(`${ready.http}/api/v1/bedrock`, { method: 'POST', host: 'batch-report.localhost' })
   expect(
-    other.status === 403 && other.body.error.step === 'exchange',
+    other.status === 403 && other.json().error.step === 'exchange',
     'batch-report, the same bytes in the same process, is another identity: STS refuses it',
   )
-  show('reason', `${other.body.error.code}: ${other.body.error.message}`)
+  show('reason', `${other.json().error.code}: ${other.json().error.message}`)
 
   console.log(`\n${colour('green', 'All as it should be')}, in ${((performance.now() - started) / 1000).toFixed(1)} s.`)
   if (!values.keep) return
@@ -163,34 +167,6 @@ async function firstLine(child: ChildProcess): Promise<Ready> {
   })
   for await (const line of createInterface({ input: child.stdout! })) return JSON.parse(line)
   throw new Error(`herald dev ended before it served:\n${log}`)
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: bodies are shown, and compared field by field
-type Answer = { status: number; body: any }
-
-/** Through node:http, since fetch does not let the Host header be chosen. */
-async function call(
-  url: string,
-  method: string,
-  path: string,
-  { host, body }: { host?: string; body?: object } = {},
-): Promise<Answer> {
-  const { request } = await import('node:http')
-  return await new Promise((resolve, reject) => {
-    const headers = { ...(host && { host }), ...(body && { 'content-type': 'application/json' }) }
-    const outgoing = request(new URL(path, url), { method, headers, timeout: 30_000 }, async (response) => {
-      let text = ''
-      for await (const chunk of response) text += chunk
-      try {
-        resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) })
-      } catch {
-        reject(new Error(`${method} ${path} answered ${response.statusCode} with ${text.slice(0, 200)}`))
-      }
-    })
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`${method} ${path}: no answer in 30 s`)))
-    outgoing.on('error', reject)
-    outgoing.end(body === undefined ? '' : JSON.stringify(body))
-  })
 }
 
 async function end(child: ChildProcess | undefined): Promise<void> {
