@@ -38,6 +38,8 @@ export type ControlOptions = {
   readonly stopTimeoutMs?: number
   /** Default: stop after ten minutes of silence. */
   readonly orphans?: OrphanRule
+  /** How often orphans are looked for, ms. Default 15,000. */
+  readonly orphanSweepMs?: number
   /** See {@link workloadFromWire}. Default false. */
   readonly allowFileImages?: boolean
 }
@@ -51,7 +53,6 @@ export interface Control extends AsyncDisposable {
 /** Larger than any workload; the server's own limit is 1 MiB unless it was raised. */
 const maxMessageBytes = 1024 * 1024
 const maxStatusMessageLength = 2_000
-const orphanSweepMs = 15_000
 
 /** @throws ERR_CONTROL_IDENTITY_INVALID, ERR_LATTICE_SUBJECT_INVALID */
 export function createControl(options: ControlOptions): Control {
@@ -65,7 +66,7 @@ export function createControl(options: ControlOptions): Control {
     startTimeoutMs = 50_000,
     stopTimeoutMs = 25_000,
   } = options
-  const { orphans = { kind: 'stop', afterMs: 600_000 }, allowFileImages = false } = options
+  const { orphans = { kind: 'stop', afterMs: 600_000 }, orphanSweepMs = 15_000, allowFileImages = false } = options
   const hostId = checkHostIdentity(identity)
   const startedAt = new Date(clock.nowMs())
   const measure = createMachineMeter()
