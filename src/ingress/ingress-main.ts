@@ -67,7 +67,13 @@ function onRequest(request: IncomingMessage, response: ServerResponse): void {
 
 function close(drainTimeoutMs: number): void {
   closing = true
-  server.close(() => post({ kind: 'closed' }))
+  // A connection whose last request began before is idle, and kept alive, when that has ended.
+  const sweep = setInterval(() => server.closeIdleConnections(), 20)
+  const cut = setTimeout(() => server.closeAllConnections(), drainTimeoutMs)
+  server.close(() => {
+    clearInterval(sweep)
+    clearTimeout(cut)
+    post({ kind: 'closed' })
+  })
   server.closeIdleConnections()
-  setTimeout(() => server.closeAllConnections(), drainTimeoutMs)
 }
