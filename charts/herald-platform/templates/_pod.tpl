@@ -1,0 +1,230 @@
+{{- define "herald.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "herald.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "herald.hostArgs" -}}
+- host
+{{- range $name := keys .Values.workloads | sortAlpha }}
+- --file=/etc/herald/workloads/{{ $name }}.yaml
+{{- end }}
+- --http=:{{ .Values.host.http.port }}
+- --spire-admin-socket={{ include "herald.adminSocketPath" . }}
+- --lattice={{ .Values.host.lattice }}
+{{- with .Values.host.environment }}
+- --environment={{ . }}
+{{- end }}
+- --label=hostgroup={{ .Values.host.group }}
+{{- range $key := keys .Values.host.labels | sortAlpha }}
+- {{ printf "--label=%s=%s" $key (get $.Values.host.labels $key) | quote }}
+{{- end }}
+{{- range .Values.host.allowedHostPaths }}
+- {{ printf "--allow-host-path=%s" . | quote }}
+{{- end }}
+- --memory-limit={{ int .Values.host.memoryLimitMiB }}
+- --request-timeout={{ .Values.host.requestTimeout }}
+- --drain-timeout={{ .Values.host.drainTimeout }}
+- --log-level={{ .Values.host.logLevel }}
+- --log-format=json
+- --output=json
+{{- end }}
+
+{{- define "herald.podTemplate" -}}
+{{- $socket := .Values.spire.adminSocket -}}
+{{- $sidecar := eq $socket.mode "sidecar" -}}
+metadata:
+  labels:
+    {{- include "herald.labels" . | nindent 4 }}
+    app.kubernetes.io/component: host
+    wasmcloud.com/name: hostgroup
+    {{- with .Values.host.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    {{- if .Values.workloads }}
+    checksum/workloads: {{ toYaml .Values.workloads | sha256sum }}
+    {{- end }}
+    {{- if $sidecar }}
+    checksum/spire-agent: {{ include "herald.sidecarAgentConfig" . | sha256sum }}
+    {{- end }}
+    {{- with .Values.host.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "herald.serviceAccountName" . }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  {{- with .Values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.host.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with .Values.host.runtimeClassName }}
+  runtimeClassName: {{ . }}
+  {{- end }}
+  terminationGracePeriodSeconds: {{ include "herald.gracePeriodSeconds" . }}
+  securityContext:
+    {{- include "herald.podSecurityContext" . | nindent 4 }}
+    {{- if not $sidecar }}
+    supplementalGroups: [{{ int $socket.hostPath.socketGroup }}]
+    {{- end }}
+  {{- if $sidecar }}
+  # The agent reads /proc/<pid> of whoever calls it, so it must see the host's process.
+  shareProcessNamespace: true
+  initContainers:
+    - name: spire-agent
+      image: {{ $socket.sidecar.image }}
+      # A sidecar of Kubernetes' own kind: started before the host, ended after it.
+      restartPolicy: Always
+      args: [run, -config, /etc/spire/agent.conf]
+      securityContext:
+        {{- include "herald.containerSecurityContext" . | nindent 8 }}
+      startupProbe:
+        httpGet: {path: /ready, port: 9982}
+        periodSeconds: 2
+        failureThreshold: 90
+      livenessProbe:
+        httpGet: {path: /live, port: 9982}
+        periodSeconds: 20
+        failureThreshold: 3
+      resources:
+        {{- toYaml $socket.sidecar.resources | nindent 8 }}
+      volumeMounts:
+        - {name: spire-agent-config, mountPath: /etc/spire, readOnly: true}
+        - {name: spire-bundle, mountPath: /run/spire/bundle, readOnly: true}
+        - {name: spire-agent-token, mountPath: /var/run/secrets/tokens, readOnly: true}
+        - {name: spire-agent-data, mountPath: /var/lib/spire}
+        - {name: spire-workload-socket, mountPath: /run/spire/workload}
+        - {name: spire-admin, mountPath: {{ include "herald.adminSocketDirectory" . }}}
+  {{- end }}
+  containers:
+    - name: host
+      image: {{ include "herald.image" . }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args:
+        {{- include "herald.hostArgs" . | nindent 8 }}
+      {{- with .Values.host.extraEnv }}
+      env:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      ports:
+        - {name: http, containerPort: {{ int .Values.host.http.port }}, protocol: TCP}
+      # The host answers on this port once it takes requests; it has no health endpoint yet.
+      startupProbe:
+        tcpSocket: {port: http}
+        periodSeconds: 2
+        failureThreshold: 60
+      readinessProbe:
+        tcpSocket: {port: http}
+        periodSeconds: 5
+        failureThreshold: 2
+      livenessProbe:
+        tcpSocket: {port: http}
+        periodSeconds: 20
+        failureThreshold: 3
+      lifecycle:
+        preStop:
+          sleep: {seconds: {{ int .Values.host.endpointRemovalSeconds }}}
+      securityContext:
+        {{- include "herald.containerSecurityContext" . | nindent 8 }}
+      resources:
+        {{- toYaml .Values.host.resources | nindent 8 }}
+      volumeMounts:
+        - {name: tmp, mountPath: /tmp}
+        - {name: spire-admin, mountPath: {{ include "herald.adminSocketDirectory" . }}{{ if not $sidecar }}, readOnly: true{{ end }}}
+        {{- if .Values.workloads }}
+        - {name: workloads, mountPath: /etc/herald/workloads, readOnly: true}
+        {{- end }}
+        {{- with .Values.host.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+  volumes:
+    - name: tmp
+      emptyDir: {sizeLimit: {{ .Values.host.temporarySize }}}
+    - name: spire-admin
+      {{- if $sidecar }}
+      emptyDir: {medium: Memory, sizeLimit: 1Mi}
+      {{- else }}
+      hostPath: {path: {{ $socket.hostPath.directory }}, type: Directory}
+      {{- end }}
+    {{- if $sidecar }}
+    - name: spire-workload-socket
+      emptyDir: {medium: Memory, sizeLimit: 1Mi}
+    - name: spire-agent-data
+      emptyDir: {medium: Memory, sizeLimit: 16Mi}
+    - name: spire-agent-config
+      configMap: {name: {{ include "herald.fullname" . }}-spire-agent}
+    - name: spire-bundle
+      configMap: {name: {{ $socket.sidecar.trustBundleConfigMap }}}
+    - name: spire-agent-token
+      projected:
+        sources:
+          - serviceAccountToken: {path: spire-agent, audience: spire-server, expirationSeconds: 600}
+    {{- end }}
+    {{- if .Values.workloads }}
+    - name: workloads
+      configMap: {name: {{ include "herald.fullname" . }}-workloads}
+    {{- end }}
+    {{- with .Values.host.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with .Values.host.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.host.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- if .Values.host.affinity }}
+  affinity:
+    {{- toYaml .Values.host.affinity | nindent 4 }}
+  {{- else if and $sidecar (not $socket.sidecar.podUidAgentIds) (eq .Values.host.kind "Deployment") }}
+  # Two agents of one node would have one SPIFFE ID, and each would end the other.
+  affinity:
+    podAntiAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution:
+        - topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels:
+              {{- include "herald.hostSelector" . | nindent 14 }}
+  {{- end }}
+  {{- if eq .Values.host.kind "Deployment" }}
+  topologySpreadConstraints:
+    {{- if .Values.host.topologySpreadConstraints }}
+    {{- toYaml .Values.host.topologySpreadConstraints | nindent 4 }}
+    {{- else }}
+    {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+    - topologyKey: {{ . }}
+      maxSkew: 1
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "herald.hostSelector" $ | nindent 10 }}
+    {{- end }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+
+{{- /* Removal from the Service, the drain, and 5 s for the end itself. */ -}}
+{{- define "herald.gracePeriodSeconds" -}}
+{{- $drain := .Values.host.drainTimeout -}}
+{{- $seconds := 0 -}}
+{{- if hasSuffix "ms" $drain -}}{{- $seconds = 1 -}}
+{{- else if hasSuffix "m" $drain -}}{{- $seconds = mul 60 (trimSuffix "m" $drain | int) -}}
+{{- else -}}{{- $seconds = trimSuffix "s" $drain | int -}}
+{{- end -}}
+{{- add $seconds (int .Values.host.endpointRemovalSeconds) 5 -}}
+{{- end }}

@@ -1,0 +1,59 @@
+{{- /* Combinations that the schema cannot refuse with a reason a person understands. Every message says what to do. */ -}}
+{{- define "herald.validate" -}}
+{{- $spire := .Values.spire -}}
+{{- if not .Values.trustDomain -}}
+{{- fail "trustDomain is missing: every identity begins with it. Set trustDomain to the one of your SPIRE server, for instance --set trustDomain=example.org" -}}
+{{- end -}}
+{{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
+{{- fail "serviceAccount.create is false and serviceAccount.name is empty: name the service account that the hosts use" -}}
+{{- end -}}
+{{- if eq $spire.adminSocket.mode "sidecar" -}}
+{{- if not $spire.adminSocket.sidecar.cluster -}}
+{{- fail "spire.adminSocket.mode is sidecar and spire.adminSocket.sidecar.cluster is empty: name the cluster under which the SPIRE server's k8s_psat attestor knows these agents; it must not be the one of the nodes' agents" -}}
+{{- end -}}
+{{- if ne (toJson $spire.adminSocket.hostPath) (toJson (dict "directory" "/run/spire/agent/sockets/csi.spiffe.io/admin" "fileName" "admin.sock" "socketGroup" 0)) -}}
+{{- fail "spire.adminSocket.mode is sidecar, yet spire.adminSocket.hostPath was changed: the host speaks to one admin socket. Leave hostPath alone, or set the mode to hostPath" -}}
+{{- end -}}
+{{- else if $spire.adminSocket.sidecar.cluster -}}
+{{- fail "spire.adminSocket.mode is hostPath, yet spire.adminSocket.sidecar.cluster is set: the host speaks to one admin socket. Leave the cluster empty, or set the mode to sidecar" -}}
+{{- end -}}
+{{- if not .Values.workloads -}}
+{{- fail "workloads is empty: a host without NATS runs only what workloads lists, and ends at once when there is nothing" -}}
+{{- end -}}
+{{- range $name, $workload := .Values.workloads -}}
+{{- range $interface := (dig "spec" "template" "spec" "hostInterfaces" (dig "spec" "hostInterfaces" list $workload) $workload) -}}
+{{- if and (eq (get $interface "namespace") "wasmcloud") (eq (get $interface "package") "identity") -}}
+{{- if not (dig "config" "audiences" "" $interface | toString | trim) -}}
+{{- fail (printf "workloads.%s: its wasmcloud:identity interface lists no audiences: config.audiences is the allow-list, and without it no token can be had" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $seen := dict -}}
+{{- range .Values.components -}}
+{{- $id := .spiffeId | default (printf "/%s/%s" $.Values.host.lattice .name) -}}
+{{- if and (hasPrefix "spiffe://" $id) (not (hasPrefix (printf "spiffe://%s/" $.Values.trustDomain) $id)) -}}
+{{- fail (printf "components: %s has the SPIFFE ID %s, outside the trust domain %s" .name $id $.Values.trustDomain) -}}
+{{- end -}}
+{{- if hasKey $seen .name -}}
+{{- fail (printf "components: %s is listed twice; two entries that match one component make its identity ambiguous" .name) -}}
+{{- end -}}
+{{- $_ := set $seen .name true -}}
+{{- end -}}
+{{- include "herald.validateSelector" . -}}
+{{- end }}
+
+{{- /* Kubernetes refuses an upgrade that changes a selector with a message that does not say what to do; this one does, before anything was changed. */ -}}
+{{- define "herald.validateSelector" -}}
+{{- $name := include "herald.hostName" . -}}
+{{- $wanted := include "herald.hostSelector" . | fromYaml -}}
+{{- $existing := lookup "apps/v1" .Values.host.kind .Release.Namespace $name -}}
+{{- if $existing -}}
+{{- $present := $existing.spec.selector.matchLabels -}}
+{{- range $key, $value := $wanted -}}
+{{- if ne (get $present $key) $value -}}
+{{- fail (printf "the selector of the existing %s %s has %s=%s, and this upgrade wants %s: Kubernetes does not let a selector change. Set nameOverride as it was, or first run: kubectl -n %s delete %s %s --cascade=orphan" $.Values.host.kind $name $key (get $present $key) $value $.Release.Namespace (lower $.Values.host.kind) $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
