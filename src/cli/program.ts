@@ -5,6 +5,7 @@ import type { CliEnvironment } from './environment.ts'
 import { addHostCommand } from './host-command.ts'
 import { addIdentityCommand } from './identity-token-command.ts'
 import { addInspectCommand } from './inspect-command.ts'
+import { addTrustCommand } from './trust-command.ts'
 import { addVersionCommand, heraldVersion } from './version-command.ts'
 
 /** The whole command line, without running it. */
@@ -44,6 +45,7 @@ Environment: NO_COLOR, SPIRE_ADMIN_ENDPOINT_SOCKET, XDG_RUNTIME_DIR; an option o
   addHostCommand(program, environment)
   addInspectCommand(program, environment)
   addIdentityCommand(program, environment)
+  addTrustCommand(program, environment)
   addCompletionCommand(program, environment)
   addVersionCommand(program, environment)
   return program
