@@ -42,7 +42,7 @@ const wasi = { ${interfaces.map((name, index) => `'${name}': i${index}`).join(',
 const bytes = (text) => new TextEncoder().encode(text)
 const text = (data) => new TextDecoder().decode(data)
 const caught = (run) => { try { return { value: run() } } catch (error) { if (!('payload' in error)) throw error; return { error: error.payload } } }
-const json = (value) => JSON.stringify(value, (_key, item) => typeof item === 'bigint' ? Number(item) : item instanceof Uint8Array ? Array.from(item) : item) ?? 'null'
+const json = (value) => JSON.stringify(value, (_key, item) => typeof item === 'bigint' ? Number(item) : ArrayBuffer.isView(item) ? Array.from(item) : item) ?? 'null'
 globalThis.handler = () => {}
 export function call(script) {
   try { return json(new Function('wasi', 'bytes', 'text', 'caught', script)(wasi, bytes, text, caught)) }
