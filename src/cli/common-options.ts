@@ -1,7 +1,4 @@
 import { type Command, Option } from 'commander'
-import { createLog, type Log } from '../observability/log.ts'
-import { formatLogRecord } from '../observability/readable-log.ts'
-import type { CliEnvironment } from './environment.ts'
 
 export type CommonOptions = {
   readonly output: 'text' | 'json'
@@ -41,12 +38,4 @@ export function addLogOptions(command: Command): Command {
         .choices(['auto', 'text', 'json'])
         .default('auto'),
     )
-}
-
-export function createCommandLog(options: CommonOptions, { stderr, noColor }: CliEnvironment): Log {
-  const level = options.logLevel ?? (options.verbose ? 'debug' : 'info')
-  const readable = options.logFormat === 'text' || (options.logFormat === 'auto' && stderr.isTTY === true)
-  if (!readable) return createLog({ level, destination: { write: (line) => void stderr.write(line) } })
-  const color = stderr.isTTY === true && !noColor
-  return createLog({ level, destination: { write: (line) => void stderr.write(formatLogRecord(line, { color })) } })
 }

@@ -1,15 +1,6 @@
 import { type Command, Option } from 'commander'
-import { systemClock } from '../clock/clock.ts'
-import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
-import type { Host, WorkloadHandle } from '../host/host.ts'
-import { createDevelopmentAuthority } from '../identity/development/development-authority.ts'
-import type { Workload } from '../manifest/workload.ts'
-import { addCommonOptions, addLogOptions, type CommonOptions, createCommandLog } from './common-options.ts'
-import { describeDev } from './describe-dev.ts'
-import { type DevTarget, findDevTarget } from './dev-target.ts'
-import { serveDevTokens } from './dev-tokens.ts'
+import { addCommonOptions, addLogOptions, type CommonOptions } from './common-options.ts'
 import type { CliEnvironment } from './environment.ts'
-import { listenForInterrupts } from './interrupts.ts'
 import {
   collect,
   collectPairs,
@@ -18,10 +9,8 @@ import {
   parseListenAddress,
   parsePort,
 } from './option-values.ts'
-import { runUntilEnded } from './run-until-ended.ts'
-import { wireHost } from './wire-host.ts'
 
-type DevOptions = CommonOptions & {
+export type DevOptions = CommonOptions & {
   readonly http: ListenAddress
   readonly audience?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
@@ -101,95 +90,10 @@ Examples:
   herald dev workload.yaml --issuer-port 8443
 
 Ctrl-C ends it: requests in flight finish first; a second Ctrl-C ends it at once.
-Exit codes: 0 ended by a signal, or all ran to completion · 2 usage, manifest or component · 3 identity refused · 4 address in use · 5 a component failed`,
+Exit codes: 0 ended by a signal, or all ran to completion · 1 the address is in use · 2 usage, manifest or component · 3 identity refused · 5 a component failed`,
     )
-  addLogOptions(addCommonOptions(command)).action((target: string, options: DevOptions) =>
-    runDev(target, options, environment),
+  // What serves is loaded only when it is needed: help and completion answer at once.
+  addLogOptions(addCommonOptions(command)).action(async (target: string, options: DevOptions) =>
+    (await import('./run-dev.ts')).runDev(target, options, environment),
   )
-}
-
-async function runDev(target: string, options: DevOptions, environment: CliEnvironment): Promise<void> {
-  const log = createCommandLog(options, environment)
-  using interrupts = listenForInterrupts(() => {
-    if (options.output === 'text') environment.stderr.write('\nstopping; Ctrl-C again ends at once\n')
-  })
-  const { signal } = interrupts
-  const bare = {
-    audiences: options.audience ?? [],
-    environment: options.env ?? {},
-    allowedHosts: options.allowHost ?? [],
-  }
-  const found = await findDevTarget(target, bare, environment)
-  for (const { message, where } of found.warnings) log.warn({ event: 'manifest.warning', ...where }, message)
-
-  await using authority = await createDevelopmentAuthority({
-    log,
-    clock: systemClock,
-    inKubernetes: environment.inKubernetes,
-    trustDomain: options.trustDomain,
-    port: options.issuerPort,
-  })
-  await using wired = await wireHost(
-    {
-      authority,
-      log,
-      http: options.http,
-      lattice: options.lattice,
-      environment: undefined,
-      labels: {},
-      allowedHostPaths: options.allowHostPath ?? [],
-      deniedAddresses: [],
-      memoryLimitMb: undefined,
-      requestTimeoutMs: undefined,
-    },
-    { signal },
-  )
-  const workloads: WorkloadHandle[] = []
-  try {
-    for (const workload of found.workloads) workloads.push(await deploy(wired.host, here(workload), found, signal))
-  } catch (error) {
-    if (signal.aborted) return
-    throw error
-  }
-  await using _tokens = await serveDevTokens({
-    authority,
-    host: wired.host,
-    directory: environment.runtimeDirectory,
-    log,
-  })
-  const facts = { target: found, url: wired.url, authority, statuses: workloads.map((workload) => workload.status()) }
-  environment.stdout.write(describeDev(facts, options.output))
-  await runUntilEnded(wired, workloads, { drainTimeoutMs: options.drainTimeout, signal })
-}
-
-/** On a laptop there is one host, and it takes everything. */
-function here(workload: Workload): Workload {
-  return { ...workload, hostSelector: {}, environment: undefined, hostId: undefined }
-}
-
-async function deploy(
-  host: Host,
-  workload: Workload,
-  { kind }: DevTarget,
-  signal: AbortSignal,
-): Promise<WorkloadHandle> {
-  try {
-    return await host.deploy(workload, { signal })
-  } catch (error) {
-    if (
-      kind === 'component' &&
-      isHeraldError(error, 'ERR_WORKLOAD_IMPORT_DENIED') &&
-      error.message.includes('wasmcloud:identity/')
-    ) {
-      throw new HeraldError(
-        'ERR_WORKLOAD_IMPORT_DENIED',
-        `${workload.name} asks for an identity, and none is given by default`,
-        {
-          hint: 'say for which audiences it may get tokens: --audience sts.amazonaws.com',
-          cause: error,
-        },
-      )
-    }
-    throw error
-  }
 }

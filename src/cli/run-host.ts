@@ -1,0 +1,96 @@
+import { existsSync } from 'node:fs'
+import { systemClock } from '../clock/clock.ts'
+import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
+import type { WorkloadHandle } from '../host/host.ts'
+import { createSpireAuthority } from '../identity/spire/spire-authority.ts'
+import type { SvidAuthority } from '../identity/svid-authority.ts'
+import { loadManifest } from '../manifest/load-manifest.ts'
+import type { Log } from '../observability/log.ts'
+import { createCommandLog } from './create-command-log.ts'
+import type { CliEnvironment } from './environment.ts'
+import type { HostCommandOptions } from './host-command.ts'
+import { listenForInterrupts } from './interrupts.ts'
+import { runUntilEnded } from './run-until-ended.ts'
+import { wireHost } from './wire-host.ts'
+
+export async function runHost(options: HostCommandOptions, environment: CliEnvironment): Promise<void> {
+  const log = createCommandLog(options, environment)
+  const adminSocketPath = options.spireAdminSocket ?? environment.spireAdminSocket
+  if (adminSocketPath === undefined) {
+    throw new HeraldError('ERR_USAGE', 'no SPIRE admin socket was named', {
+      hint: 'give --spire-admin-socket PATH or SPIRE_ADMIN_ENDPOINT_SOCKET, or try without SPIRE: herald dev',
+    })
+  }
+  using interrupts = listenForInterrupts((name) => log.info({ event: 'host.signal', signal: name }, 'draining'))
+  const { signal } = interrupts
+  const manifests = await Promise.all(options.file.map((file) => loadManifest(file, environment)))
+  for (const { message, where } of manifests.flatMap(({ warnings }) => warnings)) {
+    log.warn({ event: 'manifest.warning', ...where }, message)
+  }
+
+  await using authority = createSpireAuthority({
+    adminSocketPath,
+    workloadSocketPath: options.spireWorkloadSocket,
+    log,
+    clock: systemClock,
+  })
+  const diagnosis = sayHowSpireIs(authority, adminSocketPath, log, signal)
+  await using wired = await wireHost(
+    {
+      authority,
+      log,
+      http: options.http,
+      lattice: options.lattice,
+      environment: options.environment,
+      labels: options.label ?? {},
+      allowedHostPaths: options.allowHostPath ?? [],
+      deniedAddresses: [adminSocketPath.replace(/^unix:(\/\/)?/, '')],
+      memoryLimitMb: options.memoryLimit,
+      requestTimeoutMs: options.requestTimeout,
+    },
+    { signal },
+  )
+  const workloads: WorkloadHandle[] = []
+  try {
+    for (const workload of manifests.flatMap((manifest) => manifest.workloads)) {
+      workloads.push(await wired.host.deploy(workload, { signal }))
+    }
+  } catch (error) {
+    if (signal.aborted) return
+    throw error
+  }
+  const serving = workloads.flatMap((handle) => {
+    const { namespace, name, components } = handle.status()
+    return components.map((component) => ({
+      workload: `${namespace}/${name}`,
+      component: component.name,
+      imageDigest: component.imageDigest,
+      audiences: component.audiences,
+      serves: component.serves,
+    }))
+  })
+  environment.stdout.write(
+    options.output === 'json'
+      ? `${JSON.stringify({ event: 'ready', hostId: wired.host.id, http: wired.url, components: serving })}\n`
+      : `Serving ${serving.map(({ workload, component }) => `${workload}/${component}`).join(', ')} on ${wired.url}\n`,
+  )
+  await runUntilEnded(wired, workloads, { drainTimeoutMs: options.drainTimeout, signal })
+  await diagnosis
+}
+
+/** Says once, in the background, whether this host may act for components. Never rejects: workloads serve meanwhile. */
+async function sayHowSpireIs(authority: SvidAuthority, path: string, log: Log, signal: AbortSignal): Promise<void> {
+  if (!existsSync(path.replace(/^unix:(\/\/)?/, ''))) {
+    log.warn(
+      { event: 'spire.socket_absent', path },
+      'the SPIRE admin socket is not there yet; identities are issued once it is',
+    )
+  }
+  try {
+    await authority.diagnose({ signal: AbortSignal.any([signal, AbortSignal.timeout(60_000)]) })
+    log.info({ event: 'spire.ready', path }, 'this host may act for components')
+  } catch (error) {
+    if (signal.aborted || !isHeraldError(error)) return
+    log.error({ event: 'spire.not_ready', code: error.code, path }, error.describe())
+  }
+}
