@@ -19,3 +19,15 @@ export async function urlAnswers(url: string, signal: AbortSignal): Promise<bool
   if (!response.ok) throw new Error(`GET ${url} answered ${response.status}`)
   return true
 }
+
+/** Whether something accepts connections at a port of 127.0.0.1. @throws with the reason if nothing does. */
+export function socketListens(port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('error', reject)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+  })
+}
