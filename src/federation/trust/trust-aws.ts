@@ -1,33 +1,11 @@
 import { hclText } from './hcl-text.ts'
 import { shellCommand } from './shell-word.ts'
 import type { TrustBuilder, TrustInput, TrustStep } from './trust-builder.ts'
+import { trustOptions } from './trust-options.ts'
 
 /** IAM OIDC provider, a role that only this SPIFFE ID can assume, and no permission that was not asked for. */
 export const trustAws: TrustBuilder = {
-  kind: 'aws',
-  title: 'AWS: IAM OIDC provider and role',
-  formats: ['commands', 'terraform'],
-  needsIssuer: true,
-  audience: 'sts.amazonaws.com',
-  settings: [
-    { name: 'account', meaning: 'AWS account', example: '123456789012', pattern: /^\d{12}$/, required: true },
-    {
-      name: 'partition',
-      meaning: 'AWS partition',
-      example: 'aws',
-      pattern: /^aws(-[a-z]+)*$/,
-      required: false,
-      default: 'aws',
-    },
-    {
-      name: 'allow',
-      meaning: 'a permission of the role, ACTION=RESOURCE; none by default',
-      example: 'bedrock:InvokeModel=arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0',
-      pattern: /^[a-z0-9-]+:[A-Za-z0-9*]+=\S+$/,
-      required: false,
-      many: true,
-    },
-  ],
+  ...trustOptions.aws,
   build: (input) => ({
     kind: 'aws',
     steps: input.format === 'terraform' ? terraform(input) : commands(input),

@@ -1,25 +1,11 @@
 import { hclText } from './hcl-text.ts'
 import { shellCommand } from './shell-word.ts'
 import type { TrustBuilder, TrustInput } from './trust-builder.ts'
-
-const guid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+import { trustOptions } from './trust-options.ts'
 
 /** One federated identity credential of an application: exact issuer, exact subject. */
 export const trustAzure: TrustBuilder = {
-  kind: 'azure',
-  title: 'Microsoft Entra: federated identity credential',
-  formats: ['commands', 'terraform'],
-  needsIssuer: true,
-  audience: 'api://AzureADTokenExchange',
-  settings: [
-    {
-      name: 'client-id',
-      meaning: 'application (client) ID',
-      example: '00000000-0000-0000-0000-000000000000',
-      pattern: guid,
-      required: true,
-    },
-  ],
+  ...trustOptions.azure,
   build: (input) => ({
     kind: 'azure',
     steps:

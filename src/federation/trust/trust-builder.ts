@@ -56,7 +56,7 @@ export type TrustPolicy = {
   readonly notes: readonly string[]
 }
 
-export type TrustBuilder = {
+export type TrustOptions = {
   readonly kind: TrustKind
   readonly title: string
   readonly formats: readonly TrustFormat[]
@@ -64,5 +64,6 @@ export type TrustBuilder = {
   /** Default audience; undefined = it must be given; null = the kind has none. */
   readonly audience: string | undefined | null
   readonly settings: readonly Setting[]
-  build(input: TrustInput): TrustPolicy
 }
+
+export type TrustBuilder = TrustOptions & { build(input: TrustInput): TrustPolicy }

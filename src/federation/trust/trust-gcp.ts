@@ -2,48 +2,13 @@ import { HeraldError } from '../../errors/herald-error.ts'
 import { hclText } from './hcl-text.ts'
 import { shellCommand } from './shell-word.ts'
 import type { TrustBuilder, TrustInput, TrustStep } from './trust-builder.ts'
+import { trustOptions } from './trust-options.ts'
 
 const maxSubjectBytes = 127
 
 /** Workload identity pool and provider that accept this SPIFFE ID only, and a principal to grant roles to. */
 export const trustGcp: TrustBuilder = {
-  kind: 'gcp',
-  title: 'Google Cloud: workload identity pool, provider and principal',
-  formats: ['commands', 'terraform'],
-  needsIssuer: true,
-  // Its default depends on project, pool and provider; see audienceOf.
-  audience: '',
-  settings: [
-    {
-      name: 'project-number',
-      meaning: 'number of the project',
-      example: '123456789012',
-      pattern: /^\d{6,20}$/,
-      required: true,
-    },
-    {
-      name: 'pool',
-      meaning: 'workload identity pool',
-      example: 'herald',
-      pattern: /^(?!gcp-)[a-z0-9-]{4,32}$/,
-      required: false,
-      default: 'herald',
-    },
-    {
-      name: 'provider',
-      meaning: 'provider in the pool',
-      example: 'api-gateway',
-      pattern: /^(?!gcp-)[a-z0-9-]{4,32}$/,
-      required: true,
-    },
-    {
-      name: 'service-account',
-      meaning: 'service account that the workload may impersonate',
-      example: 'reader@shop.iam.gserviceaccount.com',
-      pattern: /^[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com$/,
-      required: false,
-    },
-  ],
+  ...trustOptions.gcp,
   build(input) {
     return {
       kind: 'gcp',

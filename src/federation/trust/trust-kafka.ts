@@ -1,55 +1,10 @@
 import { shellCommand } from './shell-word.ts'
 import type { TrustBuilder } from './trust-builder.ts'
+import { trustOptions } from './trust-options.ts'
 
 /** Broker properties for SASL/OAUTHBEARER, and ACLs for one principal and the given topics. */
 export const trustKafka: TrustBuilder = {
-  kind: 'kafka',
-  title: 'Kafka: OAUTHBEARER listener and ACLs',
-  formats: ['commands'],
-  needsIssuer: true,
-  audience: undefined,
-  settings: [
-    {
-      name: 'jwks-url',
-      meaning: "URL of the issuer's key set",
-      example: 'https://oidc.example.org/keys',
-      pattern: /^https?:\/\/[^\s,]+$/,
-      required: true,
-    },
-    {
-      name: 'read',
-      meaning: 'topic that the workload may consume',
-      example: 'orders',
-      pattern: /^[A-Za-z0-9._-]{1,249}$/,
-      required: false,
-      many: true,
-    },
-    {
-      name: 'write',
-      meaning: 'topic that the workload may produce to',
-      example: 'audit',
-      pattern: /^[A-Za-z0-9._-]{1,249}$/,
-      required: false,
-      many: true,
-    },
-    { name: 'group', meaning: 'its consumer group', example: 'gateway', pattern: /^[A-Za-z0-9._-]+$/, required: false },
-    {
-      name: 'listener',
-      meaning: 'name of the listener',
-      example: 'SASL_SSL',
-      pattern: /^[A-Z0-9_]+$/,
-      required: false,
-      default: 'SASL_SSL',
-    },
-    {
-      name: 'bootstrap-server',
-      meaning: 'broker for kafka-acls.sh',
-      example: 'kafka:9092',
-      pattern: /^[\w.-]+:\d+$/,
-      required: false,
-      default: 'localhost:9092',
-    },
-  ],
+  ...trustOptions.kafka,
   build(input) {
     const prefix = `listener.name.${input.one('listener').toLowerCase()}`
     const jwks = input.one('jwks-url')

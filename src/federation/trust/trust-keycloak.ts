@@ -1,31 +1,10 @@
 import { shellCommand } from './shell-word.ts'
 import type { TrustBuilder } from './trust-builder.ts'
+import { trustOptions } from './trust-options.ts'
 
 /** A `spiffe` identity provider for the trust domain, and a client that authenticates with the SVID of this SPIFFE ID alone. */
 export const trustKeycloak: TrustBuilder = {
-  kind: 'keycloak',
-  title: 'Keycloak: SPIFFE identity provider and client',
-  formats: ['commands'],
-  needsIssuer: false,
-  audience: undefined,
-  settings: [
-    { name: 'realm', meaning: 'realm', example: 'shop', pattern: /^[\w.-]+$/, required: true },
-    {
-      name: 'bundle-endpoint',
-      meaning: "URL of the trust domain's SPIFFE bundle or key set",
-      example: 'https://spire.example.org:8443',
-      pattern: /^https?:\/\/\S+$/,
-      required: true,
-    },
-    {
-      name: 'provider',
-      meaning: 'alias of the identity provider',
-      example: 'spiffe',
-      pattern: /^[\w-]+$/,
-      required: false,
-      default: 'spiffe',
-    },
-  ],
+  ...trustOptions.keycloak,
   build(input) {
     const provider = {
       alias: input.one('provider'),

@@ -1,40 +1,13 @@
 import { stringify } from 'yaml'
 import { shellCommand } from './shell-word.ts'
 import type { TrustBuilder } from './trust-builder.ts'
+import { trustOptions } from './trust-options.ts'
 
 const usernamePrefix = 'herald:'
 
 /** An AuthenticationConfiguration that admits the trust domain's tokens, and a Role for exactly one of its subjects. */
 export const trustKubernetes: TrustBuilder = {
-  kind: 'kubernetes',
-  title: 'kube-apiserver: AuthenticationConfiguration, Role and RoleBinding',
-  formats: ['commands'],
-  needsIssuer: true,
-  audience: undefined,
-  settings: [
-    {
-      name: 'namespace',
-      meaning: 'namespace in which it may act',
-      example: 'shop',
-      pattern: /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
-      required: true,
-    },
-    {
-      name: 'allow',
-      meaning: 'VERB[,VERB…]=RESOURCE, such as get,list=configmaps',
-      example: 'get=configmaps',
-      pattern: /^[a-z]+(,[a-z]+)*=[a-z]+(\.[a-z0-9.-]+)?$/,
-      required: true,
-      many: true,
-    },
-    {
-      name: 'ca',
-      meaning: "the issuer's CA certificates, PEM",
-      example: '-----BEGIN CERTIFICATE-----',
-      pattern: /^-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s-]+$/,
-      required: false,
-    },
-  ],
+  ...trustOptions.kubernetes,
   build(input) {
     const namespace = input.one('namespace')
     const ca = input.optional('ca')

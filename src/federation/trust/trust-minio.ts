@@ -1,41 +1,13 @@
 import { shellCommand } from './shell-word.ts'
 import type { TrustBuilder } from './trust-builder.ts'
+import { trustOptions } from './trust-options.ts'
 
 /**
  * MinIO gives its one role to every token of the audience, so the policy itself names the subject: `jwt:sub` is a condition key of MinIO's
  * policies. Another component with the same audience gets credentials that may do nothing.
  */
 export const trustMinio: TrustBuilder = {
-  kind: 'minio',
-  title: 'MinIO: OpenID provider with a role policy',
-  formats: ['commands'],
-  needsIssuer: true,
-  audience: 'sts.amazonaws.com',
-  settings: [
-    {
-      name: 'bucket',
-      meaning: 'bucket that the workload may read',
-      example: 'stories',
-      pattern: /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
-      required: true,
-    },
-    {
-      name: 'write',
-      meaning: 'yes = it may write and delete objects too',
-      example: 'yes',
-      pattern: /^(yes|no)$/,
-      required: false,
-      default: 'no',
-    },
-    {
-      name: 'alias',
-      meaning: "the server's alias in mc",
-      example: 'local',
-      pattern: /^[A-Za-z][\w-]*$/,
-      required: false,
-      default: 'minio',
-    },
-  ],
+  ...trustOptions.minio,
   build(input) {
     const bucket = input.one('bucket')
     const condition = { StringEquals: { 'jwt:sub': input.spiffeId } }

@@ -1,52 +1,9 @@
 import type { TrustBuilder } from './trust-builder.ts'
+import { trustOptions } from './trust-options.ts'
 
 /** Auth callout for nats-server, and the permissions that the callout must grant to this SPIFFE ID, as a NATS user claim has them. */
 export const trustNats: TrustBuilder = {
-  kind: 'nats',
-  title: 'NATS: auth callout and permissions',
-  formats: ['commands'],
-  needsIssuer: false,
-  audience: 'nats',
-  settings: [
-    {
-      name: 'callout-issuer',
-      meaning: 'public account nkey with which the callout signs',
-      example: 'ABST5C42SJSM4PXGY523P7LOGZWL2PV2ZVHX7VEPMOLTIE7ZIO7V2NOG',
-      pattern: /^A[A-Z2-7]{55}$/,
-      required: true,
-    },
-    {
-      name: 'callout-user',
-      meaning: 'public user nkey with which the callout connects',
-      example: 'UCUZJMSVUE3JVPAUPFXZV33EZBC62R4LL24BYACRPIBAADYAR33QUOK4',
-      pattern: /^U[A-Z2-7]{55}$/,
-      required: true,
-    },
-    {
-      name: 'account',
-      meaning: 'account of the workloads',
-      example: 'HERALD',
-      pattern: /^[A-Z][A-Z0-9_]*$/,
-      required: false,
-      default: 'HERALD',
-    },
-    {
-      name: 'publish',
-      meaning: 'subject that it may publish to',
-      example: 'orders.>',
-      pattern: /^[^\s.]+(\.[^\s.]+)*$/,
-      required: false,
-      many: true,
-    },
-    {
-      name: 'subscribe',
-      meaning: 'subject that it may subscribe to',
-      example: 'orders.new',
-      pattern: /^[^\s.]+(\.[^\s.]+)*$/,
-      required: false,
-      many: true,
-    },
-  ],
+  ...trustOptions.nats,
   build(input) {
     const config = `accounts {
   HERALD_AUTH: { users: [ { nkey: ${input.one('callout-user')} } ] }

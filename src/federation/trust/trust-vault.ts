@@ -1,46 +1,10 @@
 import { shellCommand } from './shell-word.ts'
 import type { TrustBuilder, TrustInput } from './trust-builder.ts'
+import { trustOptions } from './trust-options.ts'
 
 /** `auth/jwt` bound to the issuer, a role bound to one subject and audience, and a policy that reads the given paths only. */
 export const trustVault: TrustBuilder = {
-  kind: 'vault',
-  title: 'Vault or OpenBao: auth/jwt, role and policy',
-  formats: ['commands'],
-  needsIssuer: true,
-  audience: undefined,
-  settings: [
-    {
-      name: 'read',
-      meaning: 'a path that the workload may read',
-      example: 'secret/data/shop/db',
-      pattern: /^[\w*+./-]+$/,
-      required: true,
-      many: true,
-    },
-    {
-      name: 'mount',
-      meaning: 'mount of the jwt auth method',
-      example: 'jwt',
-      pattern: /^[\w./-]+$/,
-      required: false,
-      default: 'jwt',
-    },
-    {
-      name: 'issuer-ca',
-      meaning: "file with the issuer's CA certificates, when they are not public",
-      example: 'ca.pem',
-      pattern: /^[\w./-]+$/,
-      required: false,
-    },
-    {
-      name: 'token-ttl',
-      meaning: 'lifetime of the Vault token',
-      example: '15m',
-      pattern: /^\d+[smh]$/,
-      required: false,
-      default: '15m',
-    },
-  ],
+  ...trustOptions.vault,
   build(input) {
     const mount = input.one('mount')
     const ca = input.optional('issuer-ca')
