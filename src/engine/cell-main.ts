@@ -1,7 +1,9 @@
+import type { Server } from 'node:http'
 import { type MessagePort, parentPort } from 'node:worker_threads'
 import type { CellCapability, CellCapabilityModule } from '../capabilities/capability.ts'
 import { CapabilityLinks } from './capability-link.ts'
 import { CellComponent, describe, toWireError } from './cell-component.ts'
+import { listenInCell } from './cell-listener.ts'
 import type { CellInit, FromCellMain, ToCellMain } from './cell-protocol.ts'
 import { ChannelExchange } from './channel-exchange.ts'
 import { Lane, LaneSender, type ToCell, type ToIngress } from './http-channel.ts'
@@ -14,6 +16,7 @@ const post = (message: FromCellMain): void => port.postMessage(message)
 const links = new CapabilityLinks(post)
 const components = new Map<string, CellComponent>()
 const runs = new Map<number, AbortController>()
+const servers: Server[] = []
 let draining = false
 
 // A promise the guest or jco's glue forgot is not worth a cell; an exception that nobody caught is.
@@ -31,6 +34,9 @@ port.on('message', (message: ToCellMain) => {
       return
     case 'lane':
       return openLane(message.component, message.port)
+    case 'listen':
+      void listen(message)
+      return
     case 'run':
       return void run(message.id, message.component)
     case 'abort-run':
@@ -41,6 +47,7 @@ port.on('message', (message: ToCellMain) => {
       return links.deliver(message.component, message.binding, message.message)
     case 'drain':
       draining = true
+      for (const server of servers) server.close()
   }
 })
 
@@ -93,6 +100,17 @@ function openLane(name: string, lane: MessagePort): void {
   lane.on('close', () => {
     for (const [id, exchange] of exchanges) exchange.receive([Lane.abort, id, 'the ingress is gone'])
   })
+}
+
+async function listen({ id, component, options }: Extract<ToCellMain, { kind: 'listen' }>): Promise<void> {
+  try {
+    const server = await listenInCell(components.get(component)!, options, () => draining)
+    servers.push(server)
+    const address = server.address()
+    post({ kind: 'listening', id, port: typeof address === 'object' && address !== null ? address.port : options.port })
+  } catch (error) {
+    post({ kind: 'listening', id, error: toWireError(error, 'ERR_INGRESS_LISTEN') })
+  }
 }
 
 async function run(id: number, name: string): Promise<void> {

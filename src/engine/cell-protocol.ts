@@ -1,11 +1,12 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorCode } from '../errors/error-codes.ts'
-import type { ComponentSpec } from './engine.ts'
+import type { ComponentSpec, HttpListenOptions } from './engine.ts'
 
 /** What the engine (control thread) and a cell's thread say to each other, on the worker's own port. */
 export type ToCellMain =
   | { readonly kind: 'init'; readonly cell: CellInit }
   | { readonly kind: 'lane'; readonly component: string; readonly port: MessagePort }
+  | { readonly kind: 'listen'; readonly id: number; readonly component: string; readonly options: HttpListenOptions }
   | { readonly kind: 'run'; readonly id: number; readonly component: string }
   | { readonly kind: 'abort-run'; readonly id: number }
   | { readonly kind: 'capability-answer'; readonly id: number; readonly value?: unknown; readonly error?: WireError }
@@ -23,6 +24,7 @@ export type FromCellMain =
   | { readonly kind: 'failed'; readonly error: WireError }
   | { readonly kind: 'output'; readonly component: string; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | { readonly kind: 'trap'; readonly component: string; readonly reason: string }
+  | { readonly kind: 'listening'; readonly id: number; readonly port?: number; readonly error?: WireError }
   | { readonly kind: 'run-ended'; readonly id: number; readonly exitCode?: number; readonly error?: WireError }
   | {
       readonly kind: 'capability-request'

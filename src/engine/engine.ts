@@ -92,11 +92,26 @@ export interface Cell extends AsyncDisposable {
    * which speaks `http-channel.ts` on it. After a restart of the cell the same port goes on working; requests in flight are answered 503.
    */
   connectHttp(component: string): MessagePort
+  /**
+   * The component owns an address: its cell listens itself (SO_REUSEPORT, so several cells may share it), and no request crosses a thread.
+   * Faster than an ingress, with less: no routing by host, and a client of a cell that is ended sees its connection cut instead of a 503.
+   * After a restart the new cell listens again. @returns the real port, also when 0 was asked for. @throws ERR_INGRESS_LISTEN
+   * Optional: an engine may not offer it.
+   */
+  listenHttp?(component: string, options: HttpListenOptions): Promise<{ port: number }>
   /** Runs the `wasi:cli/run` export to completion. The exit code is the guest's: 0 ok, 1 `result::err`, or what it passed to `exit`. */
   run(component: string, options: { signal: AbortSignal }): Promise<{ exitCode: number }>
   metrics(): CellMetrics
   /** No new calls; those in flight may finish within `drainTimeoutMs`, then all is ended. Idempotent. */
   close(options?: { drainTimeoutMs?: number }): Promise<void>
+}
+
+export type HttpListenOptions = {
+  readonly host: string
+  readonly port: number
+  readonly maxHeaderBytes: number
+  readonly keepAliveTimeoutMs: number
+  readonly maxConnections: number
 }
 
 export type CellMetrics = {

@@ -6,7 +6,7 @@ import type { Log } from '../observability/log.ts'
 import { CapabilityBroker } from './capability-broker.ts'
 import type { CellComponentInit, FromCellMain, ToCellMain, WireError } from './cell-protocol.ts'
 import type { SpareCells } from './cell-worker.ts'
-import type { Cell, CellMetrics, CellSpec, CellState } from './engine.ts'
+import type { Cell, CellMetrics, CellSpec, CellState, HttpListenOptions } from './engine.ts'
 import type { GateMessage } from './http-channel.ts'
 import { Vitals } from './vitals.ts'
 import type { Watchdog } from './watchdog.ts'
@@ -38,6 +38,8 @@ export class SupervisedCell implements Cell {
   readonly #broker: CapabilityBroker
   readonly #gates = new Map<MessagePort, string>()
   readonly #runs = new Map<number, Run>()
+  readonly #listeners: { readonly component: string; options: HttpListenOptions }[] = []
+  readonly #listening = new Map<number, PromiseWithResolvers<{ port: number }>>()
   readonly #stateListeners: ((state: CellState) => void)[] = []
   readonly #outputListeners: ((line: Output) => void)[] = []
   readonly #closing = new AbortController()
@@ -92,6 +94,15 @@ export class SupervisedCell implements Cell {
     return port2
   }
 
+  async listenHttp(component: string, options: HttpListenOptions): Promise<{ port: number }> {
+    const init = this.#component(component)
+    if (init.handlerExport === undefined) throw missingExport(component, 'wasi:http/incoming-handler')
+    if (this.#state.kind !== 'serving') throw ended(`the cell is ${this.#state.kind}`)
+    const { port } = await this.#listen(component, options)
+    this.#listeners.push({ component, options: { ...options, port } })
+    return { port }
+  }
+
   run(component: string, { signal }: { signal: AbortSignal }): Promise<{ exitCode: number }> {
     const init = this.#component(component)
     if (init.runExport === undefined) return Promise.reject(missingExport(component, 'wasi:cli/run'))
@@ -141,6 +152,14 @@ export class SupervisedCell implements Cell {
     this.#gates.clear()
     this.#broker.release()
     this.#deps.onClose()
+  }
+
+  #listen(component: string, options: HttpListenOptions): Promise<{ port: number }> {
+    const id = this.#nextRunId++
+    const listening = Promise.withResolvers<{ port: number }>()
+    this.#listening.set(id, listening)
+    this.#post({ kind: 'listen', id, component, options })
+    return listening.promise
   }
 
   #busy(): boolean {
@@ -206,6 +225,11 @@ export class SupervisedCell implements Cell {
       await started.promise
       this.#enter({ kind: 'serving' })
       for (const [gate, component] of this.#gates) this.#openLane(gate, component)
+      for (const { component, options } of this.#listeners) {
+        this.#listen(component, options).catch((error) => {
+          this.#log.error({ event: 'cell.listen_failed', reason: String(error) }, 'cell cannot listen again')
+        })
+      }
       setTimeout(() => this.#deps.spares.refill(), 50).unref()
     } catch (error) {
       await worker.terminate()
@@ -229,6 +253,13 @@ export class SupervisedCell implements Cell {
           'component trapped',
         )
         return
+      case 'listening': {
+        const listening = this.#listening.get(message.id)
+        this.#listening.delete(message.id)
+        if (message.port !== undefined) listening?.resolve({ port: message.port })
+        else listening?.reject(fromWire(message.error!, 'ERR_INGRESS_LISTEN', this.#spec.name))
+        return
+      }
       case 'run-ended': {
         const run = this.#runs.get(message.id)
         this.#runs.delete(message.id)
@@ -259,6 +290,8 @@ export class SupervisedCell implements Cell {
     const reason = this.#endReason ?? 'it ended'
     for (const run of this.#runs.values()) run.reject(ended(reason))
     this.#runs.clear()
+    for (const listening of this.#listening.values()) listening.reject(ended(reason))
+    this.#listening.clear()
   }
 
   #restart(): void {

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { MessagePort } from 'node:worker_threads'
 import { type GateMessage, LaneSender, type ToCell, type ToIngress } from '../engine/http-channel.ts'
+import { answerPlainly } from '../engine/plain-answer.ts'
+import type { RequestHead } from '../engine/request-head.ts'
 import { LaneRequest } from './lane-request.ts'
-import { answerPlainly } from './plain-answer.ts'
-import type { RequestHead } from './request-head.ts'
 
 type OpenLane = {
   readonly port: MessagePort
@@ -18,6 +18,7 @@ export class Gate {
   #lane: OpenLane | undefined
   #down: { reason: string; retryAfterS: number | undefined } = { reason: 'the workload is starting', retryAfterS: 1 }
   #nextId = 1
+  #closing = false
 
   constructor(port: MessagePort) {
     this.#port = port
@@ -51,13 +52,18 @@ export class Gate {
       return
     }
     const id = this.#nextId++
-    const onDone = ({ id }: LaneRequest) => void lane.requests.delete(id)
+    const onDone = ({ id }: LaneRequest): void => {
+      lane.requests.delete(id)
+      if (this.#closing && lane.requests.size === 0) this.#port.close()
+    }
     lane.requests.set(id, new LaneRequest(id, request, response, head, { ...lane, onDone }))
   }
 
   /** Takes no more requests; those in flight go on. */
   close(): void {
-    this.#port.close()
+    this.#closing = true
+    // Closing the port ends the lane, and what is in flight with it: the last request does it.
+    if (this.inFlight === 0) this.#port.close()
   }
 
   #open({ port, maxBodyBytes }: Extract<GateMessage, { kind: 'lane' }>): void {

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { parentPort, workerData } from 'node:worker_threads'
+import { answerPlainly } from '../engine/plain-answer.ts'
+import { readRequestHead } from '../engine/request-head.ts'
 import { Gate } from './gate.ts'
 import type { FromIngressThread, IngressThreadOptions, ToIngressThread } from './ingress-protocol.ts'
-import { answerPlainly } from './plain-answer.ts'
-import { readRequestHead } from './request-head.ts'
 import { RouteTable } from './route-table.ts'
 
 /** Entry of an ingress thread. */

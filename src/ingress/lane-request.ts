@@ -8,9 +8,9 @@ import {
   takeChunks,
   windowBytes,
 } from '../engine/http-channel.ts'
-import { answerPlainly } from './plain-answer.ts'
-import type { RequestHead } from './request-head.ts'
-import { responseHeaders } from './response-headers.ts'
+import { answerPlainly } from '../engine/plain-answer.ts'
+import type { RequestHead } from '../engine/request-head.ts'
+import { responseHeaders } from '../engine/response-headers.ts'
 
 /** The ingress's end of one request on a lane: node:http on one side, the cell's messages on the other. */
 export class LaneRequest implements LaneParty<ToCell> {
