@@ -5,9 +5,10 @@ import type { SpiffeId } from '../spiffe/spiffe-id.ts'
 import type { Selector } from './selectors.ts'
 import type { SvidAuthority } from './svid-authority.ts'
 import { chooseJwtSvid } from './svid-choice.ts'
+import { isDenial } from './svid-refusal.ts'
 import { type SvidChange, SvidSlot, type UsableSvid } from './svid-slot.ts'
 import type { SvidTuning } from './svid-tuning.ts'
-import { isDenial, verifyByAuthority } from './svid-verification.ts'
+import { verifyByAuthority } from './svid-verification.ts'
 
 export type AudienceSvidChange = SvidChange & { readonly audiences: readonly string[] }
 

@@ -1,10 +1,10 @@
 import type { Clock } from '../clock/clock.ts'
-import { HeraldError } from '../errors/herald-error.ts'
+import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
 import type { JwtSvid } from '../spiffe/jwt-svid.ts'
 import { Deadline } from './deadline.ts'
+import { isAbsence, isDenial } from './svid-refusal.ts'
 import type { SvidTuning } from './svid-tuning.ts'
-import { isDenial } from './svid-verification.ts'
 import { waitWithin } from './wait-within.ts'
 
 export type EvictionReason =
@@ -131,7 +131,7 @@ export class SvidSlot {
         if (epoch === this.#epoch) return this.#keep(svid)
         attempt.signal.throwIfAborted()
       } catch (error) {
-        if (isDenial(error) && epoch === this.#epoch) this.#deny(error)
+        if (epoch === this.#epoch) this.#failed(error)
         throw error
       }
     }
@@ -164,10 +164,12 @@ export class SvidSlot {
     return usable
   }
 
-  #deny(error: HeraldError): void {
+  /** Whatever asking again at once would not change is remembered for a moment; a denial takes back what is held. */
+  #failed(error: unknown): void {
+    if (!isHeraldError(error) || isAbsence(error)) return
     const { clock, tuning } = this.#options
     this.#refusal = { error, untilMs: clock.nowMs() + tuning.refusalMs }
-    this.evict('denied')
+    if (isDenial(error)) this.evict('denied')
   }
 
   /**

@@ -1,5 +1,4 @@
 import type { Clock } from '../clock/clock.ts'
-import { type HeraldError, isHeraldError } from '../errors/herald-error.ts'
 import type { JwtSvid } from '../spiffe/jwt-svid.ts'
 import { trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { verifyJwtSvid } from '../spiffe/verify-jwt-svid.ts'
@@ -26,15 +25,4 @@ export async function verifyByAuthority(
     bundle = await authority.jwtBundle(trustDomain, { signal: deadline.signal, keyId: svid.keyId })
   }
   verifyJwtSvid(svid, { bundle, audiences, nowMs: clock.nowMs() })
-}
-
-/** Whether the authority says no, as opposed to saying nothing: then what is held is no longer to be used. */
-export function isDenial(error: unknown): error is HeraldError {
-  return (
-    isHeraldError(error, 'ERR_SPIRE_NO_IDENTITY_ISSUED') ||
-    isHeraldError(error, 'ERR_SPIRE_HOST_UNREGISTERED') ||
-    isHeraldError(error, 'ERR_SPIRE_DELEGATE_UNAUTHORIZED') ||
-    isHeraldError(error, 'ERR_SVID_AMBIGUOUS') ||
-    isHeraldError(error, 'ERR_SVID_SPIFFE_ID_NOT_ISSUED')
-  )
 }

@@ -113,7 +113,12 @@ export class StandInAuthority implements SvidAuthority {
     return this.bundle
   }
 
-  async jwtBundle(): Promise<JwtBundle> {
+  async jwtBundle(
+    _trustDomain: unknown,
+    { signal, keyId }: { signal: AbortSignal; keyId?: string | undefined },
+  ): Promise<JwtBundle> {
+    while (keyId !== undefined && !this.bundle.has(keyId) && !signal.aborted)
+      await new Promise((resolve) => setTimeout(resolve, 1))
     return this.bundle
   }
 

@@ -298,7 +298,7 @@ test('a second SPIFFE ID that begins to match ends the use of the first', async 
 })
 
 test('nothing is released that does not verify', async () => {
-  await using it = await setUp()
+  await using it = await setUp({ callerWaitMs: 10_000 })
   const right = it.authority.bundle
   const { publicKey } = await generateKeyPair('ES256')
   const stranger = { ...(await exportJWK(publicKey)), kid: 'k1' }
@@ -324,8 +324,28 @@ test('nothing is released that does not verify', async () => {
     it.authority.tamper = (token) => token
     it.authority.bundle = right
     spoil()
-    await assert.rejects(it.get(), { code })
+    const answer = it.get()
+    answer.catch(() => {})
+    await it.clock.advance(6_000)
+    await assert.rejects(answer, { code }, spoil.toString())
   }
+})
+
+test('a token that overtakes the bundle with its key waits for it', async () => {
+  await using it = await setUp()
+  const right = it.authority.bundle
+  it.authority.bundle = parseJwtBundle(parseTrustDomain('example.org'), '{"keys":[]}')
+  const answer = it.get()
+  await settle()
+  it.authority.bundle = right
+  assert.equal((await answer).spiffeId, gateway)
+})
+
+test('an answer that does not verify is not asked for again in a loop', async () => {
+  await using it = await setUp()
+  it.authority.claims = { aud: ['b'] }
+  for (let call = 0; call < 50; call++) await assert.rejects(it.get(), { code: 'ERR_JWT_SVID_UNTRUSTED' })
+  assert.equal(it.authority.calls.length, 1)
 })
 
 test('empty, overlong and malformed audiences never reach the authority', async () => {
