@@ -17,13 +17,8 @@ export interface ControlledHost {
 export type WorkloadStart = {
   readonly workloadId: string
   readonly workload: Workload
-  /** How each registry image of the workload is to be pulled. */
-  readonly pulls: ReadonlyMap<ImageReference, ImagePull>
-}
-
-export type ImagePull = {
-  readonly policy: 'always' | 'if-not-present' | 'never' | undefined
-  readonly credentials: OciCredentials | undefined
+  /** Of the images' own imagePullSecrets. */
+  readonly credentials: ReadonlyMap<ImageReference, OciCredentials>
 }
 
 export type WorkloadReport = {

@@ -5,9 +5,8 @@ import { apiVersion, workloadDocument } from '../manifest/manifest-schema.ts'
 import { formatKeyPath } from '../manifest/problem.ts'
 import { schemaProblems } from '../manifest/schema-problems.ts'
 import { toWorkload } from '../manifest/to-workload.ts'
-import type { Workload } from '../manifest/workload.ts'
-import { credentialsOfPullSecret } from '../oci/oci-credentials.ts'
-import type { ImagePull } from './controlled-host.ts'
+import type { ImagePullPolicy, Workload } from '../manifest/workload.ts'
+import { credentialsOfPullSecret, type OciCredentials } from '../oci/oci-credentials.ts'
 import type { WireComponent, WirePullSecret, WireWitInterface, WireWorkload } from './messages.ts'
 
 export type WorkloadFromWireOptions = {
@@ -22,7 +21,10 @@ export type WorkloadFromWireOptions = {
 export function workloadFromWire(
   wire: WireWorkload,
   { allowFileImages }: WorkloadFromWireOptions,
-): { workload: Workload; pulls: ReadonlyMap<ImageReference, ImagePull> } {
+): {
+  workload: Workload
+  credentials: ReadonlyMap<ImageReference, OciCredentials>
+} {
   const components = wire.witWorld?.components ?? []
   const document = {
     apiVersion,
@@ -33,6 +35,7 @@ export function workloadFromWire(
       ...(wire.service !== undefined && {
         service: {
           image: wire.service.image,
+          ...toPullPolicy(wire.service.imagePullPolicy),
           // The wire has 64 bits, the manifest 31: more restarts than that is "always" in both.
           maxRestarts: Number(wire.service.maxRestarts > 2_147_483_647n ? 2_147_483_647n : wire.service.maxRestarts),
           localResources: toResources(wire.service.localResources),
@@ -59,32 +62,31 @@ export function workloadFromWire(
     )
   }
   const workload = toWorkload(parsed.data, '/')
-  const pulls = new Map<ImageReference, ImagePull>()
-  workload.components.forEach(({ image }, index) => {
-    const sent = components[index]
-    if (sent !== undefined) pulls.set(image, toPull(sent.imagePullPolicy, sent.imagePullSecret))
-  })
-  if (workload.service !== undefined && wire.service !== undefined) {
-    pulls.set(workload.service.image, toPull(wire.service.imagePullPolicy, wire.service.imagePullSecret))
-  }
-  for (const image of pulls.keys()) {
+  const credentials = new Map<ImageReference, OciCredentials>()
+  const images: [ImageReference, WirePullSecret | undefined][] = workload.components.map(({ image }, index) => [
+    image,
+    components[index]?.imagePullSecret,
+  ])
+  if (workload.service !== undefined) images.push([workload.service.image, wire.service?.imagePullSecret])
+  for (const [image, secret] of images) {
     if (image.kind === 'file' && !allowFileImages) {
       throw new HeraldError(
         'ERR_IMAGE_INVALID',
         `${image.reference} is a file, and this host takes registry images only over the lattice`,
-        {
-          hint: 'push it with herald oci push, and name it by its registry',
-        },
+        { hint: 'push it with herald oci push, and name it by its registry' },
       )
     }
+    const own = credentialsOfPullSecret(secret)
+    if (own !== undefined) credentials.set(image, own)
   }
-  return { workload, pulls }
+  return { workload, credentials }
 }
 
 function toComponent(component: WireComponent) {
   return {
     name: component.name,
     image: component.image,
+    ...toPullPolicy(component.imagePullPolicy),
     ...omitZero('poolSize', component.poolSize),
     ...omitZero('maxInvocations', component.maxInvocations),
     ...omitZero('maxConcurrency', component.maxConcurrency),
@@ -123,11 +125,12 @@ function toHostInterface({ namespace, package: packageName, version, interfaces,
 
 const policies = {
   IMAGE_PULL_POLICY_UNSPECIFIED: undefined,
-  IMAGE_PULL_POLICY_ALWAYS: 'always',
-  IMAGE_PULL_POLICY_IF_NOT_PRESENT: 'if-not-present',
-  IMAGE_PULL_POLICY_NEVER: 'never',
+  IMAGE_PULL_POLICY_ALWAYS: 'Always',
+  IMAGE_PULL_POLICY_IF_NOT_PRESENT: 'IfNotPresent',
+  IMAGE_PULL_POLICY_NEVER: 'Never',
 } as const
 
-function toPull(policy: WireComponent['imagePullPolicy'], secret: WirePullSecret | undefined): ImagePull {
-  return { policy: policies[policy], credentials: credentialsOfPullSecret(secret) }
+function toPullPolicy(policy: WireComponent['imagePullPolicy']): { imagePullPolicy?: ImagePullPolicy } {
+  const imagePullPolicy = policies[policy]
+  return imagePullPolicy === undefined ? {} : { imagePullPolicy }
 }

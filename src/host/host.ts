@@ -39,6 +39,8 @@ export type DeployOptions = {
   readonly signal: AbortSignal
   /** The Workload's UID; default: a new UUID. */
   readonly workloadId?: string
+  /** Where this workload's images come from, with credentials of its own perhaps. Default: the host's. */
+  readonly images?: ImageSource
 }
 
 export type StopOptions = {
@@ -98,7 +100,7 @@ export async function createHost(options: HostOptions, { signal }: { signal: Abo
 
   return {
     id,
-    async deploy(workload, { signal: deploySignal, workloadId = randomUUID() }) {
+    async deploy(workload, { signal: deploySignal, workloadId = randomUUID(), images = options.images }) {
       if (draining) {
         throw new HeraldError('ERR_HOST_DRAINING', `the host is shutting down; ${workload.name} is not started`, {
           hint: 'deploy it to another host',
@@ -110,7 +112,7 @@ export async function createHost(options: HostOptions, { signal }: { signal: Abo
         })
       }
       checkPlacement(workload, { id, environment: options.environment, labels: options.labels })
-      const deployment = createDeployment(workload, workloadId, { ...options, claims })
+      const deployment = createDeployment(workload, workloadId, { ...options, images, claims })
       deployments.set(workloadId, deployment)
       await deployment.start({ signal: deploySignal })
       return {

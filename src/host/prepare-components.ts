@@ -53,7 +53,10 @@ export async function prepareComponents(
   ]
   return Promise.all(
     units.map(async ({ name, unit, isService }) => {
-      const { bytes, digest } = await context.images.fetch(unit.image, { signal })
+      const { bytes, digest } = await context.images.fetch(unit.image, {
+        signal,
+        pullPolicy: unit.imagePullPolicy,
+      })
       const description = await context.engine.inspect(bytes, { signal })
       const role = roleOf(name, description, isService)
       return {

@@ -3,6 +3,7 @@ import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { ImageReference } from './image-reference.ts'
+import type { ImagePullPolicy } from './workload.ts'
 
 /** A component's bytes, and the digest that was computed from what was read, not from what anybody claims. */
 export type Image = {
@@ -13,8 +14,14 @@ export type Image = {
 
 /** Image reference → bytes. The one place that decides which kinds of image a host runs. */
 export interface ImageSource {
-  /** @throws ERR_IMAGE_NOT_FOUND, ERR_IMAGE_TOO_LARGE, ERR_IMAGE_PULL_UNSUPPORTED */
-  fetch(image: ImageReference, options: { signal: AbortSignal }): Promise<Image>
+  /**
+   * `pullPolicy`: of the component, for registry images; default: the source's own rule.
+   * @throws ERR_IMAGE_NOT_FOUND, ERR_IMAGE_TOO_LARGE, ERR_IMAGE_PULL_UNSUPPORTED, ERR_OCI_…
+   */
+  fetch(
+    image: ImageReference,
+    options: { readonly signal: AbortSignal; readonly pullPolicy?: ImagePullPolicy | undefined },
+  ): Promise<Image>
 }
 
 /** Default for the largest component, bytes: JavaScript components are 14 MB, Python ones about 40 MB. */

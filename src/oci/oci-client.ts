@@ -37,6 +37,13 @@ export type OciClientOptions = {
   readonly maxAttempts?: number
   /** A registry that asks for a longer pause has refused, ms. Default 30,000. */
   readonly maxRetryAfterMs?: number
+  /**
+   * How long a pull goes on, into the cache, after everybody who waited for it has left, ms. Default 0. A host sets it, so that a start that is
+   * given up after 50 s finds the large image at its next try.
+   */
+  readonly lingerMs?: number
+  /** Ends such pulls. */
+  readonly signal?: AbortSignal
   readonly fetch?: typeof globalThis.fetch
   readonly clock?: Clock
   readonly random?: () => number
@@ -125,7 +132,11 @@ export async function createOciClient(options: OciClientOptions): Promise<OciCli
     maxRetryAfterMs: options.maxRetryAfterMs ?? 30_000,
   })
   const cache = options.cache && (await openOciCache(cacheOptions(options.cache, clock, log)))
-  const shared = new SharedWork<PulledImage, PullProgress>()
+  const shared = new SharedWork<PulledImage, PullProgress>({
+    clock,
+    lingerMs: options.lingerMs ?? 0,
+    signal: options.signal,
+  })
 
   async function endpoint(
     host: string,

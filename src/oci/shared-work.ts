@@ -1,14 +1,21 @@
-/** One piece of work for all who want the same thing at the same time. It is aborted once nobody waits for it any more. */
+import type { Clock } from '../clock/clock.ts'
+
+export type SharedWorkOptions = {
+  readonly clock: Clock
+  /** How long work goes on after the last who waited has left, ms: somebody may come back for it. */
+  readonly lingerMs: number
+  /** Ends what lingers. */
+  readonly signal: AbortSignal | undefined
+}
+
+/** One piece of work for all who want the same thing at the same time. It is aborted some time after nobody waits for it any more. */
 export class SharedWork<T, P> {
-  readonly #running = new Map<
-    string,
-    {
-      promise: Promise<T>
-      controller: AbortController
-      listeners: Set<(progress: P) => void>
-      waiting: number
-    }
-  >()
+  readonly #options: SharedWorkOptions
+  readonly #running = new Map<string, Work<T, P>>()
+
+  constructor(options: SharedWorkOptions) {
+    this.#options = options
+  }
 
   /** @throws the signal's reason, or what `start` threw */
   async run(
@@ -42,10 +49,22 @@ export class SharedWork<T, P> {
     } finally {
       signal.removeEventListener('abort', abort)
       if (onProgress) current.listeners.delete(onProgress)
-      if (--current.waiting === 0 && this.#running.get(key) === current) {
-        this.#running.delete(key)
-        current.controller.abort()
-      }
+      if (--current.waiting === 0) void this.#abandon(key, current)
     }
   }
+
+  async #abandon(key: string, work: Work<T, P>): Promise<void> {
+    const { clock, lingerMs, signal } = this.#options
+    if (lingerMs > 0) await clock.sleep(lingerMs, { ...(signal && { signal }) }).catch(() => {})
+    if (work.waiting > 0) return
+    if (this.#running.get(key) === work) this.#running.delete(key)
+    work.controller.abort()
+  }
+}
+
+type Work<T, P> = {
+  promise: Promise<T>
+  controller: AbortController
+  listeners: Set<(progress: P) => void>
+  waiting: number
 }

@@ -176,7 +176,7 @@ test('a workload may be spelled as proto fields too, as ProtoJSON has it, and nu
   await operator.raw(host.hostId, 'workload.start', Buffer.from(JSON.stringify({ workload_id: 'snake', workload })))
   const [api] = host.host.starts.at(-1)!.workload.components
   assert.equal(api?.poolSize, 2)
-  assert.equal(host.host.starts.at(-1)!.pulls.get(api!.image)?.policy, 'never')
+  assert.equal(api?.imagePullPolicy, 'Never')
 })
 
 function isJson(bytes: Buffer): boolean {

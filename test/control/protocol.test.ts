@@ -87,7 +87,7 @@ test('everything of a workload arrives at the host as its manifest would have gi
     },
     volumes: [{ name: 'scratch', emptyDir: {} }],
   })
-  const { workload, pulls } = host.host.starts[0]!
+  const { workload, credentials } = host.host.starts[0]!
   const [api] = workload.components
   assert.deepEqual(
     [workload.kind, workload.name, workload.namespace, workload.replicas],
@@ -102,10 +102,8 @@ test('everything of a workload arrives at the host as its manifest would have gi
   assert.equal(workload.service?.maxRestarts, 3)
   assert.equal(workload.hostInterfaces[0]?.config.audiences, audiences)
   assert.deepEqual(workload.volumes, [{ kind: 'ephemeral', name: 'scratch' }])
-  assert.deepEqual(pulls.get(api!.image), {
-    policy: 'always',
-    credentials: { kind: 'basic', username: 'ann', password: 'hush-9f1' },
-  })
+  assert.equal(api?.imagePullPolicy, 'Always')
+  assert.deepEqual(credentials.get(api!.image), { kind: 'basic', username: 'ann', password: 'hush-9f1' })
   assert.doesNotMatch(host.logText(), /hush-9f1/)
 })
 
