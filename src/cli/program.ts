@@ -3,6 +3,7 @@ import { addCompletionCommand } from './completion-command.ts'
 import { addDevCommand } from './dev-command.ts'
 import type { CliEnvironment } from './environment.ts'
 import { addHostCommand } from './host-command.ts'
+import { addIdentityExplainCommand } from './identity-explain-command.ts'
 import { addIdentityCommand } from './identity-token-command.ts'
 import { addInspectCommand } from './inspect-command.ts'
 import { addTrustCommand } from './trust-command.ts'
@@ -45,6 +46,7 @@ Environment: NO_COLOR, SPIRE_ADMIN_ENDPOINT_SOCKET, XDG_RUNTIME_DIR; an option o
   addHostCommand(program, environment)
   addInspectCommand(program, environment)
   addIdentityCommand(program, environment)
+  addIdentityExplainCommand(program, environment)
   addTrustCommand(program, environment)
   addCompletionCommand(program, environment)
   addVersionCommand(program, environment)

@@ -1,5 +1,6 @@
 /** Why a relying party refuses a token, or may. Stable: documents and tests name them. */
 export const causes = {
+  'audience-not-listed': 'the workload may not ask for the audience',
   'token-padded': 'white space stands before or after the token',
   'issuer-missing': 'the token has no iss',
   'issuer-not-a-url': 'iss is not a URL',
