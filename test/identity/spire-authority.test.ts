@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { buildServer } from '../../scripts/servers/build-server.ts'
+import { runProgram } from '../../scripts/servers/run-program.ts'
 import { systemClock } from '../../src/clock/clock.ts'
 import type { HeraldError } from '../../src/errors/herald-error.ts'
 import { selectorsOf } from '../../src/identity/selectors.ts'
@@ -65,6 +68,19 @@ async function until<T>(
     if (answer !== undefined) return answer
   }
   return assert.fail(`not within ${timeoutMs} ms: ${what}`)
+}
+
+/** `spire-server localauthority jwt prepare` and `activate`, without the time between them that an operator would give bundles to spread. */
+async function activateNewJwtKey(spire: Spire): Promise<void> {
+  const program = join(await buildServer('spire'), 'spire-server')
+  const authority = async (...args: readonly string[]): Promise<string> => {
+    const socket = ['-socketPath', spire.serverSocketPath, '-output', 'json']
+    const { exitCode, output, stdout } = await runProgram(program, ['localauthority', 'jwt', ...args, ...socket])
+    assert.equal(exitCode, 0, output)
+    return stdout
+  }
+  const prepared = JSON.parse(await authority('prepare')) as { prepared_authority: { authority_id: string } }
+  await authority('activate', '-authorityID', prepared.prepared_authority.authority_id)
 }
 
 suite('with a real SPIRE', () => {
@@ -254,6 +270,31 @@ suite('with a real SPIRE', () => {
     await spire.startAgent()
     await until('it is evicted', () => (changes.length > 0 ? true : undefined), 15_000)
     await assert.rejects(identity.fetchJwtSvid(['a'], within(10_000)), { code: 'ERR_SPIRE_NO_IDENTITY_ISSUED' })
+  })
+
+  test('the signing key is rotated under cold fetches, at once, and not one token fails verification', async (t) => {
+    await spire.createEntry({ spiffeId: idOf('rotated'), selectors: ['wasmcloud:component:rotated'] })
+    await using it = use(spire)
+    const identity = it.svids.open(facts('rotated'))
+    const keys = new Set<string | undefined>()
+    const traffic = new AbortController()
+    let fetches = 0
+    let slowestMs = 0
+    const flowing = (async () => {
+      for (; !traffic.signal.aborted; await sleep(10)) {
+        const began = performance.now()
+        const { svid } = await identity.fetchJwtSvid([`rotation-${fetches++}`], within(10_000))
+        slowestMs = Math.max(slowestMs, performance.now() - began)
+        keys.add(svid.keyId)
+      }
+    })()
+    await sleep(500)
+    await activateNewJwtKey(spire)
+    await sleep(3_000)
+    traffic.abort()
+    await flowing
+    t.diagnostic(`${fetches} cold fetches with ${keys.size} keys, the slowest took ${slowestMs.toFixed(0)} ms`)
+    assert.equal(keys.size, 2)
   })
 
   test('the Workload API socket is recognised as the wrong one', async () => {

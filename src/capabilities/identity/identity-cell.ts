@@ -31,7 +31,8 @@ export function openCapability(config: unknown, channel: CellChannel, clock: Clo
   })
 
   function refuse(audience: string): never {
-    const name = audience.slice(0, 200)
+    // Through bytes, since a slice may keep the guest's whole text alive.
+    const name = Buffer.from(audience.slice(0, 200)).toString()
     if (reported.size < maxReportedRefusals && !reported.has(name)) {
       reported.add(name)
       channel.request('refused', name, { signal: new AbortController().signal }).catch(() => slots.countRefusal())
