@@ -1,5 +1,5 @@
-import { tmpdir, userInfo } from 'node:os'
-import { join } from 'node:path'
+import { homedir, tmpdir, userInfo } from 'node:os'
+import { delimiter, isAbsolute, join } from 'node:path'
 
 /** All that the command takes from its surroundings: the one file that reads the command line and the environment. */
 export type CliEnvironment = {
@@ -33,5 +33,30 @@ export function readEnvironment(): CliEnvironment {
     inKubernetes: given('KUBERNETES_SERVICE_HOST') !== undefined,
     spireAdminSocket: given('SPIRE_ADMIN_ENDPOINT_SOCKET'),
     runtimeDirectory: runtime === undefined ? join(tmpdir(), `herald-${userInfo().uid}`) : join(runtime, 'herald'),
+  }
+}
+
+/** What pulling images takes from the surroundings. */
+export type RegistryEnvironment = {
+  /** What may be lost and made again: `$XDG_CACHE_HOME/herald`, else `~/.cache/herald`. */
+  readonly cacheDirectory: string
+  /** `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`: credentials of registries. */
+  readonly dockerConfigPath: string
+  /** `PATH`: where credential helpers are looked for. */
+  readonly programDirectories: readonly string[]
+  /** What a credential helper gets as its environment: all of this process's, as from a shell. */
+  readonly helperEnvironment: Readonly<Record<string, string>>
+}
+
+export function readRegistryEnvironment(): RegistryEnvironment {
+  const { env } = process
+  const given = (name: string): string | undefined => (env[name] === '' ? undefined : env[name])
+  return {
+    cacheDirectory: join(given('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'herald'),
+    dockerConfigPath: join(given('DOCKER_CONFIG') ?? join(homedir(), '.docker'), 'config.json'),
+    programDirectories: (given('PATH') ?? '').split(delimiter).filter((directory) => isAbsolute(directory)),
+    helperEnvironment: Object.fromEntries(
+      Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+    ),
   }
 }

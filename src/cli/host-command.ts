@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import { addCommonOptions, addLogOptions, type CommonOptions } from './common-options.ts'
 import type { CliEnvironment } from './environment.ts'
+import type { LatticeHostOptions } from './lattice-host.ts'
 import {
   collect,
   collectPairs,
@@ -9,20 +10,25 @@ import {
   parseListenAddress,
   parseMebibytes,
 } from './option-values.ts'
+import type { RegistryOptions } from './registry-images.ts'
 
-export type HostCommandOptions = CommonOptions & {
-  readonly file: readonly string[]
-  readonly spireAdminSocket?: string
-  readonly spireWorkloadSocket?: string
-  readonly http: ListenAddress
-  readonly lattice: string
-  readonly environment?: string
-  readonly label?: Readonly<Record<string, string>>
-  readonly allowHostPath?: readonly string[]
-  readonly memoryLimit?: number
-  readonly requestTimeout?: number
-  readonly drainTimeout: number
-}
+export type HostCommandOptions = CommonOptions &
+  Omit<LatticeHostOptions, 'nats'> &
+  RegistryOptions & {
+    readonly file?: readonly string[]
+    readonly nats?: readonly string[]
+    readonly hostId?: string
+    readonly hostgroup: string
+    readonly spireAdminSocket?: string
+    readonly spireWorkloadSocket?: string
+    readonly http: ListenAddress
+    readonly lattice: string
+    readonly label?: Readonly<Record<string, string>>
+    readonly allowHostPath?: readonly string[]
+    readonly memoryLimit?: number
+    readonly requestTimeout?: number
+    readonly drainTimeout: number
+  }
 
 export function addHostCommand(program: Command, environment: CliEnvironment): void {
   const command = program
@@ -31,7 +37,11 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
     .description(
       "Runs the workloads of manifests, each component with the SVIDs that SPIRE issues for exactly it. Speaks to the admin socket of the agent on this machine; the host's own SPIFFE ID must be among the agent's authorized_delegates.",
     )
-    .requiredOption('-f, --file <manifest>', 'a manifest of WorkloadDeployments or Workloads; repeatable', collect)
+    .option(
+      '-f, --file <manifest>',
+      'a manifest of WorkloadDeployments or Workloads; repeatable; needed unless --nats is given',
+      collect,
+    )
     .option(
       '--spire-admin-socket <path>',
       'admin_socket_path of the SPIRE agent (default: $SPIRE_ADMIN_ENDPOINT_SOCKET); it need not be there yet',
@@ -55,6 +65,57 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
       'a label of this host, for hostSelector and the host-label selectors; repeatable; none by default',
       collectPairs,
     )
+    .optionsGroup('Lattice:')
+    .option(
+      '--nats <url>',
+      'NATS of the lattice, such as nats://nats:4222 or tls://…: the host then takes its work from the operator; repeatable for the servers of a cluster; it need not be up yet',
+      collect,
+    )
+    .option('--nats-creds <path>', 'a .creds file (user JWT and nkey seed); read again at every connect')
+    .option('--nats-nkey <path>', 'a file with an nkey seed; read again at every connect')
+    .option('--nats-token-file <path>', 'a file with a token; read again at every connect')
+    .option('--nats-ca <path>', "PEM of the authorities to trust for NATS (default: the system's)")
+    .option('--nats-cert <path>', 'PEM of the client certificate, for mutual TLS with NATS')
+    .option('--nats-key <path>', 'PEM of its key')
+    .option('--nats-tls-first', 'TLS before the greeting, for servers with handshake_first')
+    .option(
+      '--host-id <token>',
+      'id of this host on the lattice: letters, digits, - and _; never the same for two hosts (default: a new UUID)',
+    )
+    .option(
+      '--friendly-name <name>',
+      "name of this host's Host object; a DNS-1123 name, never the same for two hosts (default: herald- and the id's first 8 characters)",
+    )
+    .option(
+      '--hostname <address>',
+      'address of this machine as the operator knows it (default: in Kubernetes the address of the pod, else the host name)',
+    )
+    .option(
+      '--hostgroup <name>',
+      "value of the label hostgroup, upstream's way to say what a host is for; stated with --nats only",
+      'default',
+    )
+    .optionsGroup('Images:')
+    .option(
+      '--image-cache <directory>',
+      'where pulled images are kept; hosts of one user may share it (default: ~/.cache/herald/images)',
+    )
+    .addOption(
+      new Option('--image-cache-size <MiB>', 'the least recently used go beyond it (default: 4096)').argParser(
+        parseMebibytes,
+      ),
+    )
+    .option(
+      '--plain-http-registry <host[:port]>',
+      'a registry spoken to without TLS; repeatable; loopback always is',
+      collect,
+    )
+    .option(
+      '--registry-mirror <registry=host[,host]>',
+      'registries asked before another; repeatable; they never get the credentials of a workload',
+      collectPairs,
+    )
+    .optionsGroup('Options:')
     .option(
       '--allow-host-path <directory>',
       'directories under which hostPath volumes may stand; repeatable; none by default',
@@ -86,6 +147,7 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
 Examples:
   herald host -f workload.yaml --spire-admin-socket /run/spire/admin/admin.sock
   herald host -f a.yaml -f b.yaml --http :8000 --label hostgroup=default --environment team-a
+  herald host --nats nats://nats:4222 --hostgroup default --http :8000
 
 SIGTERM or Ctrl-C drains: new requests are answered 503, those in flight finish, then it exits with 0; a second one ends it at once.
 Exit codes: 0 drained, or all ran to completion · 1 the address is in use · 2 usage, manifest or component · 3 identity refused · 5 a component failed`,

@@ -1,9 +1,8 @@
 // The `herald` command. bin/herald.js starts this file on Node 26.
-import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
 import { readEnvironment } from './environment.ts'
 import { createProgram } from './program.ts'
 import { reportError } from './report-error.ts'
-import { runProgram } from './run-program.ts'
+import { runProgram, toHeraldError } from './run-program.ts'
 
 const environment = readEnvironment()
 // Whoever reads the output may go first (`herald inspect x.wasm | head`); that is no fault of ours.
@@ -14,11 +13,11 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (error: unknown) => {
-    const known = isHeraldError(error)
-      ? error
-      : new HeraldError('ERR_INTERNAL', 'an unexpected error', { cause: error })
+    const known = toHeraldError(error)
     reportError(known, environment)
     process.exit(known.exitCode)
   })
 }
-process.exitCode = await runProgram(createProgram(environment), environment)
+const exitCode = await runProgram(createProgram(environment), environment)
+// All has been disposed of; a timer that a library left behind must not hold up the end of a drained host.
+process.exit(exitCode)

@@ -7,14 +7,22 @@ import type { SvidAuthority } from '../identity/svid-authority.ts'
 import { loadManifest } from '../manifest/load-manifest.ts'
 import type { Log } from '../observability/log.ts'
 import { createCommandLog } from './create-command-log.ts'
-import type { CliEnvironment } from './environment.ts'
+import { type CliEnvironment, readRegistryEnvironment } from './environment.ts'
 import type { HostCommandOptions } from './host-command.ts'
 import { listenForInterrupts } from './interrupts.ts'
+import { openRegistryImages } from './registry-images.ts'
 import { runUntilEnded } from './run-until-ended.ts'
+import { heraldVersion } from './version-command.ts'
 import { wireHost } from './wire-host.ts'
 
 export async function runHost(options: HostCommandOptions, environment: CliEnvironment): Promise<void> {
   const log = createCommandLog(options, environment)
+  const { file = [], nats } = options
+  if (file.length === 0 && nats === undefined) {
+    throw new HeraldError('ERR_USAGE', 'there is nothing to run, and nobody to take work from', {
+      hint: 'give -f MANIFEST, or --nats URL to take work from the operator',
+    })
+  }
   const adminSocketPath = options.spireAdminSocket ?? environment.spireAdminSocket
   if (adminSocketPath === undefined) {
     throw new HeraldError('ERR_USAGE', 'no SPIRE admin socket was named', {
@@ -23,11 +31,13 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
   }
   using interrupts = listenForInterrupts((name) => log.info({ event: 'host.signal', signal: name }, 'draining'))
   const { signal } = interrupts
-  const manifests = await Promise.all(options.file.map((file) => loadManifest(file, environment)))
+  const manifests = await Promise.all(file.map((file) => loadManifest(file, environment)))
   for (const { message, where } of manifests.flatMap(({ warnings }) => warnings)) {
     log.warn({ event: 'manifest.warning', ...where }, message)
   }
 
+  const images = await openRegistryImages(options, readRegistryEnvironment(), { log, signal })
+  const labels = { ...(nats !== undefined && { hostgroup: options.hostgroup }), ...options.label }
   await using authority = createSpireAuthority({
     adminSocketPath,
     workloadSocketPath: options.spireWorkloadSocket,
@@ -42,7 +52,9 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
       http: options.http,
       lattice: options.lattice,
       environment: options.environment,
-      labels: options.label ?? {},
+      labels,
+      id: options.hostId,
+      images: images.source(),
       allowedHostPaths: options.allowHostPath ?? [],
       deniedAddresses: [adminSocketPath.replace(/^unix:(\/\/)?/, '')],
       memoryLimitMb: options.memoryLimit,
@@ -72,9 +84,18 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
   environment.stdout.write(
     options.output === 'json'
       ? `${JSON.stringify({ event: 'ready', hostId: wired.host.id, http: wired.url, components: serving })}\n`
-      : `Serving ${serving.map(({ workload, component }) => `${workload}/${component}`).join(', ')} on ${wired.url}\n`,
+      : serving.length === 0
+        ? `Taking work from ${nats?.join(', ')}, serving on ${wired.url}\n`
+        : `Serving ${serving.map(({ workload, component }) => `${workload}/${component}`).join(', ')} on ${wired.url}\n`,
   )
-  await runUntilEnded(wired, workloads, { drainTimeoutMs: options.drainTimeout, signal })
+  const drainTimeoutMs = options.drainTimeout
+  if (nats === undefined) await runUntilEnded(wired, workloads, { drainTimeoutMs, signal })
+  else {
+    const { serveOnLattice } = await import('./lattice-host.ts')
+    const { inKubernetes } = environment
+    const context = { wired, images, labels, version: heraldVersion(), inKubernetes, drainTimeoutMs, log, signal }
+    await serveOnLattice({ ...options, nats }, context)
+  }
   await diagnosis
 }
 

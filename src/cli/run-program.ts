@@ -16,7 +16,8 @@ export async function runProgram(program: Command, environment: CliEnvironment):
   }
 }
 
-function toHeraldError(error: unknown): HeraldError {
+/** What is no HeraldError is a usage error of the command line, or a defect. */
+export function toHeraldError(error: unknown): HeraldError {
   if (isHeraldError(error)) return error
   if (error instanceof CommanderError) {
     if (error.code === 'commander.help') {

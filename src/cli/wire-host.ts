@@ -6,11 +6,15 @@ import { createHost, type Host, type StopOptions } from '../host/host.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
 import { createSvidSource } from '../identity/svid-source.ts'
 import { createIngress } from '../ingress/create-ingress.ts'
-import { createFileImageSource } from '../manifest/image-source.ts'
+import { createFileImageSource, type ImageSource } from '../manifest/image-source.ts'
 import type { Log } from '../observability/log.ts'
 import type { ListenAddress } from './option-values.ts'
 
 export type WireHostOptions = {
+  /** One token without dots; default: a new UUID. */
+  readonly id?: string | undefined
+  /** Default: `file://` images only. */
+  readonly images?: ImageSource
   /** Stays the caller's. */
   readonly authority: SvidAuthority
   readonly log: Log
@@ -50,7 +54,8 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
         lattice: options.lattice,
         environment: options.environment,
         labels: options.labels,
-        images: createFileImageSource(),
+        images: options.images ?? createFileImageSource(),
+        ...(options.id !== undefined && { id: options.id }),
         log,
         clock,
         limits: {

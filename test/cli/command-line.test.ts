@@ -61,7 +61,11 @@ for (const { args, problem } of [
     problem:
       'ERR_MANIFEST_NOT_FOUND: no-such.wasm: no such file or directory — name a .wasm component, a manifest, or a directory with one of them',
   },
-  { args: ['host'], problem: "ERR_USAGE: required option '-f, --file <manifest>' not specified — see: herald --help" },
+  {
+    args: ['host'],
+    problem:
+      'ERR_USAGE: there is nothing to run, and nobody to take work from — give -f MANIFEST, or --nats URL to take work from the operator',
+  },
   {
     args: ['host', '-f', 'w.yaml'],
     problem:
