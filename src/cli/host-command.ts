@@ -106,13 +106,13 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
       ),
     )
     .option(
-      '--plain-http-registry <host[:port]>',
-      'a registry spoken to without TLS; repeatable; loopback always is',
+      '--plain-http-registry <host>',
+      'a registry, host[:port], spoken to without TLS; repeatable; loopback always is',
       collect,
     )
     .option(
-      '--registry-mirror <registry=host[,host]>',
-      'registries asked before another; repeatable; they never get the credentials of a workload',
+      '--registry-mirror <registry=host>',
+      'registries asked before another, several with commas; repeatable; they never get the credentials of a workload',
       collectPairs,
     )
     .optionsGroup('Options:')

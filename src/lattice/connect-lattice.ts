@@ -14,7 +14,7 @@ export type ConnectLatticeOptions = {
   /** What the connection is for: `control`. Several connections of one process differ by it. */
   readonly name: string
   readonly credentials?: LatticeCredentials
-  readonly tls?: LatticeTls
+  readonly tls?: LatticeTls | undefined
   readonly log: Log
   readonly clock: Clock
   /** In [0, 1); for jitter. */
