@@ -44,16 +44,16 @@ type Explained = { readonly text: string; readonly error: unknown; readonly json
 
 async function explain(file: string, options: Partial<ExplainOptions> = {}): Promise<Explained> {
   let text = ''
-  const environment: CliEnvironment = {
+  const environment = {
     args: [],
     cwd: directory.path,
-    stdout: { write: (part) => (text += part) },
+    stdout: { write: (part: string) => (text += part) },
     stderr: { write: () => {} },
     noColor: true,
     inKubernetes: false,
     spireAdminSocket: undefined,
     runtimeDirectory: join(directory.path, 'none'),
-  }
+  } as unknown as CliEnvironment
   const all = {
     output: 'json',
     lattice: 'default',

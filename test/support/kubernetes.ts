@@ -40,8 +40,13 @@ export interface Kubernetes extends AsyncDisposable {
   logs(): string
 }
 
+export interface KubernetesOptions {
+  /** An AuthenticationConfiguration, as YAML; default none. */
+  readonly authentication?: string
+}
+
 /** Starts etcd and kube-apiserver 1.34.2, built before if need be. @throws with the end of the log of the one that does not become ready */
-export async function startKubernetes(): Promise<Kubernetes> {
+export async function startKubernetes({ authentication }: KubernetesOptions = {}): Promise<Kubernetes> {
   const [etcd, apiServer] = [await buildServer('etcd'), await buildServer('kube-apiserver')]
   await using cleanup = new AsyncDisposableStack()
   const directory = cleanup.use(temporaryDirectory()).path
@@ -81,6 +86,7 @@ export async function startKubernetes(): Promise<Kubernetes> {
   writeFileSync(path('sa.pub'), publicKey)
   writeFileSync(path('tokens.csv'), `${token},admin,admin,"system:masters"\n`, { mode: 0o600 })
   mkdirSync(path('certificates'))
+  if (authentication !== undefined) writeFileSync(path('authentication.yaml'), authentication)
   const kubeconfigPath = path('kubeconfig')
   const kubectlProgram = join(apiServer, 'kubectl')
   const tryKubectl = (...args: readonly string[]) =>
@@ -97,6 +103,7 @@ export async function startKubernetes(): Promise<Kubernetes> {
         '--service-account-issuer=https://kubernetes.default.svc',
         `--token-auth-file=${path('tokens.csv')}`,
         '--authorization-mode=RBAC',
+        ...(authentication === undefined ? [] : [`--authentication-config=${path('authentication.yaml')}`]),
         '--service-cluster-ip-range=10.96.0.0/16',
         // There is nobody to talk to: no endpoints of its own, no aggregated API servers.
         '--endpoint-reconciler-type=none',
