@@ -69,8 +69,12 @@ function bodySink(response: ServerResponse): BodySink {
     writable: () => (response.destroyed ? 0 : Math.max(0, response.writableHighWaterMark - response.writableLength)),
     ready: () =>
       new Promise((resolve) => {
+        const done = (): void => {
+          response.off('drain', done).off('close', done)
+          resolve()
+        }
         if (response.destroyed || !response.writableNeedDrain) resolve()
-        else response.once('drain', resolve).once('close', resolve)
+        else response.on('drain', done).on('close', done)
       }),
     write(chunk) {
       if (response.destroyed) throw new Error('the client is gone')

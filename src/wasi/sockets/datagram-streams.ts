@@ -15,6 +15,7 @@ import {
 
 /** Datagrams kept for a guest that does not fetch them; more are dropped, as a network would. */
 const maxQueued = 256
+const maxQueuedBytes = 1 << 20
 /** Datagrams on their way to the kernel. */
 const maxInFlight = 16
 const maxDatagramBytes = 65_507
@@ -28,6 +29,7 @@ export class IncomingDatagramStream extends Waitable {
   readonly #socket: Socket
   readonly #queue: IncomingDatagram[] = []
   readonly #onMessage: (data: Uint8Array, from: RemoteInfo) => void
+  #queuedBytes = 0
   #open = true
 
   constructor(instance: InstanceState, socket: Socket, network: Network, only: IpSocketAddress | undefined) {
@@ -35,11 +37,12 @@ export class IncomingDatagramStream extends Waitable {
     this.#instance = instance
     this.#socket = socket
     this.#onMessage = (data, from) => {
-      if (this.#queue.length >= maxQueued) return
+      if (this.#queue.length >= maxQueued || this.#queuedBytes + data.length > maxQueuedBytes) return
       const remoteAddress = socketAddress(from.address.split('%')[0] ?? '', from.port)
       if (only !== undefined && (hostOf(only) !== hostOf(remoteAddress) || only.val.port !== from.port)) return
       if (!network.policy.mayReceive(remoteAddress, network.granted)) return
       this.#queue.push({ data, remoteAddress })
+      this.#queuedBytes += data.length
       this.wake()
     }
     socket.on('message', this.#onMessage)
@@ -52,7 +55,9 @@ export class IncomingDatagramStream extends Waitable {
   receive(maxResults: bigint): IncomingDatagram[] {
     this.#instance.throwIfEnded()
     if (!this.#open) throw 'invalid-state'
-    return this.#queue.splice(0, maxResults > BigInt(maxQueued) ? maxQueued : Number(maxResults))
+    const taken = this.#queue.splice(0, maxResults > BigInt(maxQueued) ? maxQueued : Number(maxResults))
+    for (const { data } of taken) this.#queuedBytes -= data.length
+    return taken
   }
 
   subscribe(): Pollable {
