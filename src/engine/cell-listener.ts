@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http'
 import type { CellComponent } from './cell-component.ts'
 import type { HttpListenOptions } from './engine.ts'
 import { NodeExchange } from './node-exchange.ts'
+import { Outbox } from './outbox.ts'
 import { answerPlainly } from './plain-answer.ts'
 import { readRequestHead } from './request-head.ts'
 
@@ -12,6 +13,7 @@ export function listenInCell(
   draining: () => boolean,
 ): Promise<Server> {
   const { maxBodyBytes } = component.init.limits
+  const outbox = new Outbox()
   const server = createServer(
     { maxHeaderSize: options.maxHeaderBytes, keepAliveTimeout: options.keepAliveTimeoutMs },
     (request, response) => {
@@ -24,7 +26,7 @@ export function listenInCell(
       } else if ((head.contentLength ?? 0) > maxBodyBytes) {
         const reason = `the request body is larger than ${maxBodyBytes} bytes`
         answerPlainly(response, { status: 413, code: 'ERR_INGRESS_BODY_TOO_LARGE', reason, close: true })
-      } else void component.serve(new NodeExchange(request, response, head, maxBodyBytes))
+      } else void component.serve(new NodeExchange(request, response, head, maxBodyBytes, outbox))
     },
   )
   server.maxConnections = options.maxConnections

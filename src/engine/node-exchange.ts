@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { BodySink, BodySource } from '../wasi/http-exchange.ts'
+import type { Outbox } from './outbox.ts'
 import { answerPlainly } from './plain-answer.ts'
 import type { RequestHead } from './request-head.ts'
 import { responseHeaders } from './response-headers.ts'
@@ -18,6 +19,7 @@ export class NodeExchange implements ServedExchange, BodySink {
   readonly #response: ServerResponse
   readonly #head: RequestHead
   readonly #maxBodyBytes: number
+  readonly #outbox: Outbox
   readonly #source: RequestBody | undefined
   #controller: AbortController | undefined
   #gone: Error | undefined
@@ -30,7 +32,14 @@ export class NodeExchange implements ServedExchange, BodySink {
   #promised: number | undefined
   #ready: PromiseWithResolvers<void> | undefined
 
-  constructor(request: IncomingMessage, response: ServerResponse, head: RequestHead, maxBodyBytes: number) {
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    head: RequestHead,
+    maxBodyBytes: number,
+    outbox: Outbox,
+  ) {
+    this.#outbox = outbox
     this.#request = request
     this.#response = response
     this.#head = head
@@ -173,7 +182,7 @@ export class NodeExchange implements ServedExchange, BodySink {
       return
     }
     this.#state = 'ended'
-    this.#response.end(this.#bodyless ? undefined : body)
+    this.#outbox.push(this.#response, this.#bodyless ? undefined : body)
     this.#source?.leave()
   }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { endResponse } from '../engine/end-response.ts'
 import {
   Lane,
   type LaneParty,
@@ -207,7 +208,7 @@ export class LaneRequest implements LaneParty<ToCell> {
         return
       }
     }
-    this.#response.end(this.#bodyless ? undefined : body)
+    endResponse(this.#response, this.#bodyless ? undefined : body)
     if (!this.#bodyEnded) this.#leaveBody()
   }
 
