@@ -9,10 +9,12 @@ export type DevFacts = {
   readonly url: string
   readonly authority: DevelopmentAuthority
   readonly statuses: readonly WorkloadStatus[]
+  /** Of a reload: from the change to serving again, ms. */
+  readonly tookMs: number | undefined
 }
 
 /** What `herald dev` says once everything serves: for a person, or one line of JSON. */
-export function describeDev({ target, url, authority, statuses }: DevFacts, output: 'text' | 'json'): string {
+export function describeDev({ target, url, authority, statuses, tookMs }: DevFacts, output: 'text' | 'json'): string {
   const components = statuses.flatMap(({ namespace, name, components: all }) =>
     all.map((component) => ({
       workload: `${namespace}/${name}`,
@@ -26,7 +28,11 @@ export function describeDev({ target, url, authority, statuses }: DevFacts, outp
   )
   if (output === 'json') {
     const issuer = { issuer: authority.issuer, jwksUri: authority.jwksUri, trustDomain: authority.trustDomain }
-    return `${JSON.stringify({ event: 'ready', target: target.file, http: url, ...issuer, components })}\n`
+    const event = tookMs === undefined ? { event: 'ready' } : { event: 'reloaded', tookMs: Math.round(tookMs) }
+    return `${JSON.stringify({ ...event, target: target.file, http: url, ...issuer, components })}\n`
+  }
+  if (tookMs !== undefined) {
+    return `Serving ${components.map(({ component }) => component).join(', ')} anew, ${Math.round(tookMs)} ms after the change.\n`
   }
   const width = Math.max(...components.map(({ component }) => component.length), 'issuer'.length)
   const row = (name: string, text: string): string => `  ${name.padEnd(width)}  ${text}`
@@ -39,7 +45,7 @@ export function describeDev({ target, url, authority, statuses }: DevFacts, outp
     `Serving ${target.file}, with identities for development only:`,
     ...lines,
     row('issuer', `${authority.issuer}  (OIDC discovery: ${authority.issuer}/.well-known/openid-configuration)`),
-    'Ctrl-C ends it.',
+    'A change of its files is served at once; Ctrl-C ends it.',
   ].join('\n')}\n`
 }
 

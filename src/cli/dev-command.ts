@@ -20,6 +20,7 @@ export type DevOptions = CommonOptions & {
   readonly lattice: string
   readonly issuerPort: number
   readonly drainTimeout: number
+  readonly reload: boolean
 }
 
 export function addDevCommand(program: Command, environment: CliEnvironment): void {
@@ -81,6 +82,7 @@ export function addDevCommand(program: Command, environment: CliEnvironment): vo
         .argParser(parseDurationMs)
         .default(10_000, '10s'),
     )
+    .option('--no-reload', 'do not run it anew when the manifest or a component changes')
     .addHelpText(
       'after',
       `

@@ -1,15 +1,14 @@
 import { systemClock } from '../clock/clock.ts'
-import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
-import type { Host, WorkloadHandle } from '../host/host.ts'
 import { createDevelopmentAuthority } from '../identity/development/development-authority.ts'
-import type { Workload } from '../manifest/workload.ts'
 import { createCommandLog } from './create-command-log.ts'
 import { describeDev } from './describe-dev.ts'
 import type { DevOptions } from './dev-command.ts'
-import { type DevTarget, findDevTarget } from './dev-target.ts'
+import { type DevSession, startDevSession } from './dev-session.ts'
+import { findDevTarget } from './dev-target.ts'
 import { serveDevTokens } from './dev-tokens.ts'
 import type { CliEnvironment } from './environment.ts'
 import { listenForInterrupts } from './interrupts.ts'
+import { lazyRegistryImages } from './lazy-registry-images.ts'
 import { runUntilEnded } from './run-until-ended.ts'
 import { wireHost } from './wire-host.ts'
 
@@ -24,9 +23,6 @@ export async function runDev(target: string, options: DevOptions, environment: C
     environment: options.env ?? {},
     allowedHosts: options.allowHost ?? [],
   }
-  const found = await findDevTarget(target, bare, environment)
-  for (const { message, where } of found.warnings) log.warn({ event: 'manifest.warning', ...where }, message)
-
   await using authority = await createDevelopmentAuthority({
     log,
     clock: systemClock,
@@ -44,57 +40,38 @@ export async function runDev(target: string, options: DevOptions, environment: C
       labels: {},
       allowedHostPaths: options.allowHostPath ?? [],
       deniedAddresses: [],
+      images: lazyRegistryImages({ log, signal }),
       memoryLimitMb: undefined,
       requestTimeoutMs: undefined,
     },
     { signal },
   )
-  const workloads: WorkloadHandle[] = []
+  let session: DevSession
   try {
-    for (const workload of found.workloads) workloads.push(await deploy(wired.host, here(workload), found, signal))
+    session = await startDevSession(
+      {
+        host: wired.host,
+        find: () => findDevTarget(target, bare, environment),
+        drainTimeoutMs: options.drainTimeout,
+        reload: options.reload,
+        cwd: environment.cwd,
+        log,
+        onServing: (serving) => {
+          environment.stdout.write(describeDev({ ...serving, url: wired.url, authority }, options.output))
+        },
+      },
+      { signal },
+    )
   } catch (error) {
     if (signal.aborted) return
     throw error
   }
+  using _session = session
   await using _tokens = await serveDevTokens({
     authority,
     host: wired.host,
     directory: environment.runtimeDirectory,
     log,
   })
-  const facts = { target: found, url: wired.url, authority, statuses: workloads.map((workload) => workload.status()) }
-  environment.stdout.write(describeDev(facts, options.output))
-  await runUntilEnded(wired, workloads, { drainTimeoutMs: options.drainTimeout, signal })
-}
-
-/** On a laptop there is one host, and it takes everything. */
-function here(workload: Workload): Workload {
-  return { ...workload, hostSelector: {}, environment: undefined, hostId: undefined }
-}
-
-async function deploy(
-  host: Host,
-  workload: Workload,
-  { kind }: DevTarget,
-  signal: AbortSignal,
-): Promise<WorkloadHandle> {
-  try {
-    return await host.deploy(workload, { signal })
-  } catch (error) {
-    if (
-      kind === 'component' &&
-      isHeraldError(error, 'ERR_WORKLOAD_IMPORT_DENIED') &&
-      error.message.includes('wasmcloud:identity/')
-    ) {
-      throw new HeraldError(
-        'ERR_WORKLOAD_IMPORT_DENIED',
-        `${workload.name} asks for an identity, and none is given by default`,
-        {
-          hint: 'say for which audiences it may get tokens: --audience sts.amazonaws.com',
-          cause: error,
-        },
-      )
-    }
-    throw error
-  }
+  await runUntilEnded(wired, session.ended, { drainTimeoutMs: options.drainTimeout, signal })
 }

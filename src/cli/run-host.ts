@@ -89,8 +89,9 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
         : `Serving ${serving.map(({ workload, component }) => `${workload}/${component}`).join(', ')} on ${wired.url}\n`,
   )
   const drainTimeoutMs = options.drainTimeout
-  if (nats === undefined) await runUntilEnded(wired, workloads, { drainTimeoutMs, signal })
-  else {
+  if (nats === undefined) {
+    await runUntilEnded(wired, Promise.all(workloads.map(({ ended }) => ended)), { drainTimeoutMs, signal })
+  } else {
     const { serveOnLattice } = await import('./lattice-host.ts')
     const { inKubernetes } = environment
     const context = { wired, images, labels, version: heraldVersion(), inKubernetes, drainTimeoutMs, log, signal }

@@ -1,14 +1,14 @@
 import type { HeraldError } from '../errors/herald-error.ts'
-import type { WorkloadHandle } from '../host/host.ts'
+import type { FinalState } from '../host/workload-state.ts'
 import type { WiredHost } from './wire-host.ts'
 
 /**
- * Waits until all workloads have ended or `signal` aborts; then the host takes no new work, and what is in flight may finish.
+ * Waits until `ended`, when all workloads have, or until `signal` aborts; then the host takes no new work, and what is in flight may finish.
  * @throws the error of the first workload that failed, when nothing is left running.
  */
 export async function runUntilEnded(
   host: WiredHost,
-  workloads: readonly WorkloadHandle[],
+  ended: Promise<readonly FinalState[]>,
   { drainTimeoutMs, signal }: { drainTimeoutMs: number; signal: AbortSignal },
 ): Promise<void> {
   const interrupted = Promise.withResolvers<'interrupted'>()
@@ -18,7 +18,7 @@ export async function runUntilEnded(
   // A signal listener alone does not keep a process alive.
   const alive = setInterval(() => {}, 60_000)
   try {
-    const result = await Promise.race([interrupted.promise, Promise.all(workloads.map(({ ended }) => ended))])
+    const result = await Promise.race([interrupted.promise, ended])
     await host.drain({ drainTimeoutMs })
     if (result === 'interrupted') return
     const failure: HeraldError | undefined = result.find((state) => state.kind === 'failed')?.error

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { copyFile, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -79,7 +79,7 @@ test('herald dev runs a bare component, answers HTTP, and ends with 0 after Ctrl
 test('herald dev says in words where it serves, which identity each component has, and who issues it', async () => {
   await using herald = startHerald(['dev', fileOf('hello-c'), '--http', '0', '--log-level', 'silent'])
   const started = Date.now()
-  while (!herald.stdout.includes('Ctrl-C')) {
+  while (!herald.stdout.includes('Ctrl-C ends it')) {
     assert.ok(Date.now() - started < 30_000, herald.stderr)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
@@ -174,6 +174,45 @@ test('a directory with workload.yaml is run, its hosts are routed apart, and two
   assert.deepEqual(await get(url, 'hello.example:80'), { status: 200, body: 'hello\n' })
   assert.match((await get(url, 'WHO.example')).body, /default\/whoami-c/)
   assert.equal((await get(url, 'nobody.example')).status, 404)
+})
+
+test('a component that is built anew is served anew without a failed request, and one that is broken leaves the old one serving', async () => {
+  const app = join(directory, 'reload')
+  await mkdir(join(app, 'build'), { recursive: true })
+  const built = join(app, 'build', 'app.wasm')
+  const build = async (bytes: Buffer): Promise<void> => {
+    await writeFile(`${built}.new`, bytes)
+    await rename(`${built}.new`, built)
+  }
+  await build(await readFile(fileOf('hello-c')))
+  await using herald = startHerald(['dev', '--http', '0', '--audience', 'sts.amazonaws.com', '--output', 'json'], {
+    cwd: app,
+  })
+  const { http: url } = await ready(herald)
+  assert.equal(await (await fetch(url)).text(), 'hello\n')
+
+  let asking = true
+  const answers = (async () => {
+    const statuses: number[] = []
+    while (asking) statuses.push((await fetch(url)).status)
+    return statuses
+  })()
+  const whoami = await readFile(fileOf('whoami-c'))
+  await build(whoami.subarray(0, whoami.length / 2))
+  while (!herald.stderr.includes('dev.reload_failed')) await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal(await (await fetch(url)).text(), 'hello\n')
+  await build(whoami)
+  const { tookMs } = (await herald.event('reloaded')) as { tookMs: number }
+  assert.match(await (await fetch(url)).text(), /spiffe:\/\/development\.local\/default\/app/)
+  asking = false
+  const statuses = await answers
+  assert.ok(
+    statuses.length > 0 && statuses.every((status) => status === 200),
+    String(statuses.filter((status) => status !== 200)),
+  )
+  console.log(`reload: ${tookMs} ms from the change to serving; ${statuses.length} requests meanwhile, none failed`)
+  herald.interrupt()
+  assert.equal((await herald.exited).exitCode, 0)
 })
 
 for (const [code, expected] of [
