@@ -6,6 +6,7 @@ import { wasiInterfaces } from '../wasi/wasi-interfaces.ts'
 /** Beside WASI: what the capabilities that wire-host.ts puts into a host serve. A test compares it with them. */
 export const capabilityInterfaces: readonly { readonly capability: string; readonly interface: string }[] = [
   { capability: 'identity', interface: 'wasmcloud:identity/store@0.0.1' },
+  { capability: 'credentials', interface: 'herald:credentials/store@0.1.0' },
 ]
 
 export type AssessedImport =

@@ -1,3 +1,4 @@
+import { createCredentialsCapability } from '../capabilities/credentials/credentials-capability.ts'
 import { createIdentityCapability } from '../capabilities/identity/identity-capability.ts'
 import { systemClock } from '../clock/clock.ts'
 import { createEngine } from '../engine/create-engine.ts'
@@ -43,6 +44,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
   await using stack = new AsyncDisposableStack()
   const svids = stack.use(createSvidSource({ authority, clock, log }))
   const identity = stack.use(createIdentityCapability({ svids, log, clock }))
+  const credentials = stack.use(createCredentialsCapability({ svids, fetch, clock, log }))
   const engine = stack.use(createEngine({ log, clock }))
   const ingress = stack.use(await createIngress({ ...options.http, log }))
   const host = stack.use(
@@ -50,7 +52,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       {
         engine,
         ingress,
-        capabilities: [identity],
+        capabilities: [identity, credentials],
         lattice: options.lattice,
         environment: options.environment,
         labels: options.labels,

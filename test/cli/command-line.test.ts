@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { buildComponents } from '../../scripts/build-components.ts'
+import { createCredentialsCapability } from '../../src/capabilities/credentials/credentials-capability.ts'
 import { createIdentityCapability } from '../../src/capabilities/identity/identity-capability.ts'
 import { assessComponent, capabilityInterfaces } from '../../src/cli/assess-component.ts'
 import { systemClock } from '../../src/clock/clock.ts'
@@ -30,6 +31,10 @@ test('--help of every command has a description, and of every option', async () 
     ['inspect'],
     ['identity'],
     ['identity', 'token'],
+    ['identity', 'explain'],
+    ['trust'],
+    ['trust', 'aws'],
+    ['trust', 'spire'],
     ['completion'],
     ['version'],
   ]) {
@@ -170,10 +175,14 @@ test('an import is refused with its reason: unknown, or of another WASI', () => 
 
 test('herald inspect knows the interfaces of every capability a host is given', async () => {
   const svids = { open: () => assert.fail('not asked'), async [Symbol.asyncDispose]() {} }
-  await using identity = createIdentityCapability({ svids, log: createLog({ level: 'silent' }), clock: systemClock })
+  const options = { svids, fetch, log: createLog({ level: 'silent' }), clock: systemClock }
+  await using identity = createIdentityCapability(options)
+  await using credentials = createCredentialsCapability(options)
   assert.deepEqual(
     capabilityInterfaces,
-    [identity].flatMap(({ name, interfaces }) => interfaces.map((served) => ({ capability: name, interface: served }))),
+    [identity, credentials].flatMap(({ name, interfaces }) =>
+      interfaces.map((served) => ({ capability: name, interface: served })),
+    ),
   )
 })
 
