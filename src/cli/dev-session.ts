@@ -9,7 +9,8 @@ import { watchFiles } from './watch-files.ts'
 
 export type DevSessionOptions = {
   readonly host: Host
-  /** Reads what is to run, anew each time. */
+  readonly first: DevTarget
+  /** Reads what is to run anew, after a change. */
   readonly find: () => Promise<DevTarget>
   /** How long requests to what was replaced may go on, ms. */
   readonly drainTimeoutMs: number
@@ -30,9 +31,9 @@ export interface DevSession extends Disposable {
 }
 
 /**
- * Runs what `find` finds, and runs it anew when one of its files changes: the new workloads serve before the old ones end, and when they cannot
+ * Runs `first`, and what `find` finds when one of its files changes: the new workloads serve before the old ones end, and when they cannot
  * be started the old ones go on and the reason is logged.
- * @throws what `find` or the first start throws
+ * @throws what the first start throws
  */
 export async function startDevSession(
   options: DevSessionOptions,
@@ -44,8 +45,7 @@ export async function startDevSession(
   let changed = false
   let reloading = false
 
-  const start = async (): Promise<{ target: DevTarget; handles: readonly WorkloadHandle[] }> => {
-    const target = await find()
+  const start = async (target: DevTarget): Promise<{ target: DevTarget; handles: readonly WorkloadHandle[] }> => {
     for (const { message, where } of target.warnings) log.warn({ event: 'manifest.warning', ...where }, message)
     const handles: WorkloadHandle[] = []
     try {
@@ -69,7 +69,7 @@ export async function startDevSession(
     const startedMs = performance.now()
     const old = running
     try {
-      const { target, handles } = await start()
+      const { target, handles } = await start(await find())
       running = handles
       await watcher.follow(filesOf(target, cwd))
       onServing({ target, statuses: handles.map((handle) => handle.status()), tookMs: performance.now() - startedMs })
@@ -100,7 +100,7 @@ export async function startDevSession(
 
   const watcher = watchFiles(onChange)
   try {
-    const { target, handles } = await start()
+    const { target, handles } = await start(options.first)
     if (options.reload) await watcher.follow(filesOf(target, cwd))
     onServing({ target, statuses: handles.map((handle) => handle.status()), tookMs: undefined })
     follow(handles)

@@ -23,6 +23,8 @@ export async function runDev(target: string, options: DevOptions, environment: C
     environment: options.env ?? {},
     allowedHosts: options.allowHost ?? [],
   }
+  // Before anything is started: most mistakes are made here.
+  const first = await findDevTarget(target, bare, environment)
   await using authority = await createDevelopmentAuthority({
     log,
     clock: systemClock,
@@ -51,6 +53,7 @@ export async function runDev(target: string, options: DevOptions, environment: C
     session = await startDevSession(
       {
         host: wired.host,
+        first,
         find: () => findDevTarget(target, bare, environment),
         drainTimeoutMs: options.drainTimeout,
         reload: options.reload,
