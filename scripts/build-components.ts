@@ -4,12 +4,10 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { buildC, compileFlags, cToolVersion, linkFlags } from './components/build-c.ts'
-import { BuildFailure } from './components/build-failure.ts'
-import { bundleJavaScript, componentizeJavaScript } from './components/build-javascript.ts'
+import { BuildFailure, ToolMissing } from './components/build-failure.ts'
+import { planBuild } from './components/build-plan.ts'
 import { type ComponentSource, catalog } from './components/catalog.ts'
-import { fileParts, hashParts, installedVersion } from './components/input-hash.ts'
-import { assembleWit } from './components/wit-text.ts'
+import { keepComponent, keptComponent } from './components/kept-component.ts'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
@@ -18,6 +16,8 @@ export type BuildOptions = {
   readonly log?: (line: string) => void
   /** Build even what is up to date. */
   readonly force?: boolean
+  /** Go on without the components whose language has no tool on this machine; they are logged, and missing in the result. */
+  readonly skipWithoutTool?: boolean
 }
 
 /**
@@ -27,7 +27,7 @@ export type BuildOptions = {
  */
 export async function buildComponents(
   names: readonly string[] = [],
-  { log = () => {}, force = false }: BuildOptions = {},
+  { log = () => {}, force = false, skipWithoutTool = false }: BuildOptions = {},
 ): Promise<Map<string, string>> {
   const wanted = names.length === 0 ? catalog.map(({ name }) => name) : names
   const paths = new Map<string, string>()
@@ -36,7 +36,12 @@ export async function buildComponents(
     if (source === undefined) {
       throw new BuildFailure(`no component ${name}; there are ${catalog.map((known) => known.name).join(', ')}`)
     }
-    paths.set(name, await buildOne(source, log, force))
+    try {
+      paths.set(name, await buildOne(source, log, force))
+    } catch (error) {
+      if (!skipWithoutTool || !(error instanceof ToolMissing)) throw error
+      log(`not built: ${error.message}`)
+    }
   }
   return paths
 }
@@ -47,52 +52,30 @@ async function buildOne(source: ComponentSource, log: (line: string) => void, fo
   const stamp = `${output}.inputs`
   const started = performance.now()
   try {
-    const plan = source.language === 'c' ? await planC(name) : await planJavaScript(name, source.entry)
+    const plan = await planBuild(root, source, log)
     if (!force && (await isUpToDate(output, stamp, plan.inputs))) {
       log(`${name}: up to date`)
       return output
     }
-    log(`${name}: building (${source.language}) …`)
-    const component = await plan.build()
+    const kept = force ? undefined : await keptComponent(name, plan.inputs)
+    if (kept === undefined) log(`${name}: building (${source.language}) …`)
+    const component = kept ?? (await plan.build())
     await mkdir(dirname(output), { recursive: true })
     // The stamp goes first and names the bytes it belongs to, the component is moved into place whole: a build that is
     // interrupted, or two at once, leave no half file that looks up to date.
     await writeFile(`${output}.${process.pid}`, component)
     await writeFile(stamp, `${plan.inputs} ${sha256(component)}\n`)
     await rename(`${output}.${process.pid}`, output)
+    if (kept === undefined) await keepComponent(name, plan.inputs, component)
     const seconds = ((performance.now() - started) / 1000).toFixed(1)
-    log(`${name}: built in ${seconds} s, ${component.length.toLocaleString('en')} bytes, sha256 ${sha256(component)}`)
+    log(
+      `${name}: ${kept ? 'kept from an earlier build' : 'built'} in ${seconds} s, ${component.length.toLocaleString('en')} bytes, sha256 ${sha256(component)}`,
+    )
     return output
   } catch (error) {
-    throw new BuildFailure(`${name}: ${error instanceof Error ? error.message : error}`, { cause: error })
+    const Failure = error instanceof ToolMissing ? ToolMissing : BuildFailure
+    throw new Failure(`${name}: ${error instanceof Error ? error.message : error}`, { cause: error })
   }
-}
-
-type BuildPlan = { readonly inputs: string; build(): Promise<Uint8Array> }
-
-async function planC(name: string): Promise<BuildPlan> {
-  const wit = await assembleWit(root, name)
-  const inputs = hashParts([
-    ['clang', await cToolVersion()],
-    ['flags', [...compileFlags, ...linkFlags].join(' ')],
-    ['jco', await installedVersion(root, '@bytecodealliance/jco')],
-    ['wit', wit],
-    ...(await fileParts(root, [`components/${name}/src`, 'components/c-bindings', 'scripts/components'])),
-  ])
-  return { inputs, build: () => buildC(root, name, wit) }
-}
-
-async function planJavaScript(name: string, entry: string): Promise<BuildPlan> {
-  const wit = await assembleWit(root, name)
-  const bundle = await bundleJavaScript(root, name, entry)
-  const inputs = hashParts([
-    ['componentize-js', await installedVersion(root, '@bytecodealliance/componentize-js')],
-    ['wit', wit],
-    // The bundle stands for all its sources, the SDK's and the bundler's versions among them.
-    ['bundle', bundle],
-    ...(await fileParts(root, ['scripts/components'])),
-  ])
-  return { inputs, build: () => componentizeJavaScript(bundle, name, wit) }
 }
 
 async function isUpToDate(output: string, stamp: string, inputs: string): Promise<boolean> {
@@ -111,6 +94,7 @@ function sha256(bytes: Uint8Array): string {
 const usage = `usage: npm run build:components -- [NAME …] [--force] [--list]
 
 Builds components/NAME/build/NAME.wasm from source; all components when no NAME is given. What has not changed is not built again.
+A language whose tool is missing is named and left out, unless it was asked for by name or CI=true.
   --force   build even what is up to date
   --list    name the components and stop`
 
@@ -123,9 +107,11 @@ async function main(): Promise<number> {
     console.log(usage)
   } else if (values.list) {
     for (const { name, language, purpose } of catalog)
-      console.log(`${name.padEnd(14)} ${language.padEnd(11)} ${purpose}`)
+      console.log(`${name.padEnd(16)} ${language.padEnd(11)} ${purpose}`)
   } else {
-    await buildComponents(positionals, { log: console.error, force: values.force ?? false })
+    // Asked for by name, or by CI: then it must be there.
+    const skipWithoutTool = positionals.length === 0 && process.env.CI !== 'true'
+    await buildComponents(positionals, { log: console.error, force: values.force ?? false, skipWithoutTool })
   }
   return 0
 }

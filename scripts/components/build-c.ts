@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { componentEmbed, componentNew } from '@bytecodealliance/jco'
-import { BuildFailure } from './build-failure.ts'
+import { BuildFailure, ToolMissing } from './build-failure.ts'
+import type { BuildPlan } from './build-plan.ts'
+import { fileParts, hashParts, installedVersion } from './input-hash.ts'
+import { assembleWit } from './wit-text.ts'
 
 const run = promisify(execFile)
 
@@ -22,18 +25,30 @@ export const compileFlags = [
 ]
 export const linkFlags = ['--no-entry', '--strip-all', '--stack-first', '-z', 'stack-size=65536', '--lto-O2']
 
-/** First line of `clang --version`. @throws BuildFailure when clang or the WebAssembly linker is not there. */
-export async function cToolVersion(): Promise<string> {
+export async function planC(root: string, name: string): Promise<BuildPlan> {
+  const wit = await assembleWit(root, name)
+  const inputs = hashParts([
+    ['clang', await cToolVersion()],
+    ['flags', [...compileFlags, ...linkFlags].join(' ')],
+    ['jco', await installedVersion(root, '@bytecodealliance/jco')],
+    ['wit', wit],
+    ...(await fileParts(root, [`components/${name}/src`, 'components/c-bindings', 'scripts/components/build-c.ts'])),
+  ])
+  return { inputs, build: () => buildC(root, name, wit) }
+}
+
+/** First line of `clang --version`. @throws ToolMissing when clang or the WebAssembly linker is not there. */
+async function cToolVersion(): Promise<string> {
   try {
     const [clang] = await Promise.all([run('clang', ['--version']), run('wasm-ld', ['--version'])])
     return clang.stdout.split('\n', 1)[0] ?? ''
   } catch (cause) {
-    throw new BuildFailure('C components need clang and wasm-ld: apt-get install clang lld', { cause })
+    throw new ToolMissing('C components need clang and wasm-ld: apt-get install clang lld', { cause })
   }
 }
 
 /** Compiles `components/<name>/src/*.c` with the shared bindings to a core module and wraps it as a component of its world. */
-export async function buildC(root: string, name: string, witSource: string): Promise<Uint8Array> {
+async function buildC(root: string, name: string, witSource: string): Promise<Uint8Array> {
   const bindings = join(root, 'components', 'c-bindings')
   const sources = [...(await cFiles(join(root, 'components', name, 'src'))), ...(await cFiles(bindings))]
   const work = await mkdtemp(join(tmpdir(), 'herald-c-'))

@@ -3,6 +3,27 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { componentize } from '@bytecodealliance/componentize-js'
 import { build, type Plugin } from 'esbuild'
+import type { BuildPlan } from './build-plan.ts'
+import type { ComponentSource } from './catalog.ts'
+import { fileParts, hashParts, installedVersion } from './input-hash.ts'
+import { assembleWit } from './wit-text.ts'
+
+type JavaScriptSource = ComponentSource & { language: 'javascript' }
+
+export async function planJavaScript(root: string, source: JavaScriptSource): Promise<BuildPlan> {
+  const { name, entry, style } = source
+  const wit = await assembleWit(root, name)
+  const bundle = await bundleJavaScript(root, name, entry)
+  const inputs = hashParts([
+    ['componentize-js', await installedVersion(root, '@bytecodealliance/componentize-js')],
+    ['wit', wit],
+    ['style', style],
+    // The bundle stands for all its sources, the SDK's and the bundler's versions among them.
+    ['bundle', bundle],
+    ...(await fileParts(root, ['scripts/components/build-javascript.ts'])),
+  ])
+  return { inputs, build: () => componentizeJavaScript(bundle, source, wit) }
+}
 
 /**
  * The whole program as one module for an engine that is no browser and no Node: packages give their browser builds, WIT imports
@@ -39,7 +60,11 @@ const xmlWithoutDom: Plugin = {
 }
 
 /** Snapshots the bundle's started engine (StarlingMonkey) into a component. Takes 5 to 20 s. */
-export async function componentizeJavaScript(bundle: Uint8Array, name: string, witSource: string): Promise<Uint8Array> {
+async function componentizeJavaScript(
+  bundle: Uint8Array,
+  { name, style }: JavaScriptSource,
+  witSource: string,
+): Promise<Uint8Array> {
   const work = await mkdtemp(join(tmpdir(), 'herald-js-'))
   try {
     // The name shows in the component's stack traces.
@@ -50,8 +75,7 @@ export async function componentizeJavaScript(bundle: Uint8Array, name: string, w
       sourcePath,
       witWorld: witSource,
       worldName: name,
-      // An explicit incomingHandler export serves many requests per instance; a `fetch` event listener only one.
-      disableFeatures: ['fetch-event' as const],
+      disableFeatures: style === 'fetch-event' ? [] : ['fetch-event' as const],
     }
     const { component } = await componentize(options)
     return component

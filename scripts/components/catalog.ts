@@ -8,8 +8,10 @@ export type ComponentSource = {
       readonly language: 'javascript'
       /** Relative to the component's folder. */
       readonly entry: string
+      /** An `incomingHandler` that the program exports serves many requests per instance; a `fetch` event listener only one. */
+      readonly style: 'handler-export' | 'fetch-event'
     }
-  | { readonly language: 'c' }
+  | { readonly language: 'c' | 'rust' | 'go' | 'python' }
 )
 
 export const catalog: readonly ComponentSource[] = [
@@ -18,6 +20,7 @@ export const catalog: readonly ComponentSource[] = [
     purpose: 'the demonstration: trades its identity at AWS STS and calls Bedrock and S3',
     language: 'javascript',
     entry: 'src/main.js',
+    style: 'handler-export',
   },
   { name: 'whoami-c', purpose: 'answers with its own SPIFFE ID, and times warm store.get calls', language: 'c' },
   { name: 'hello-c', purpose: 'answers hello: the smallest wasi:http component', language: 'c' },
@@ -25,5 +28,19 @@ export const catalog: readonly ComponentSource[] = [
     name: 'hello-cli-c',
     purpose: 'a wasi:cli/run component: prints arguments and environment, ends with a code',
     language: 'c',
+  },
+  {
+    name: 'hello-javascript',
+    purpose: 'hello, its SPIFFE ID and wasi:cli/run, as a service worker’s fetch event',
+    language: 'javascript',
+    entry: 'src/main.js',
+    style: 'fetch-event',
+  },
+  { name: 'hello-python', purpose: 'hello, its SPIFFE ID and wasi:cli/run, with componentize-py', language: 'python' },
+  { name: 'hello-rust', purpose: 'hello, its SPIFFE ID and wasi:cli/run, with wit-bindgen', language: 'rust' },
+  {
+    name: 'hello-go',
+    purpose: 'hello, its SPIFFE ID and wasi:cli/run, without a generator of bindings',
+    language: 'go',
   },
 ]

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** SHA-256 over named parts, in order; every part is preceded by its name and length, so that no two lists look alike. */
@@ -12,11 +12,16 @@ export function hashParts(parts: readonly (readonly [name: string, content: stri
   return hash.digest('hex')
 }
 
-/** Every file below `directories` but what is only for people to read, as parts for `hashParts`; paths relative to `root`. */
-export async function fileParts(root: string, directories: readonly string[]): Promise<[string, Uint8Array][]> {
+/** These files, and every file below these folders but what is only for people to read, as parts for `hashParts`; paths relative to `root`. */
+export async function fileParts(root: string, paths: readonly string[]): Promise<[string, Uint8Array][]> {
   const parts: [string, Uint8Array][] = []
-  for (const directory of directories) {
-    const entries = await readdir(join(root, directory), { withFileTypes: true, recursive: true })
+  for (const path of paths) {
+    const directory = join(root, path)
+    if ((await stat(directory)).isFile()) {
+      parts.push([path, await readFile(directory)])
+      continue
+    }
+    const entries = await readdir(directory, { withFileTypes: true, recursive: true })
     const files = entries
       .filter((entry) => entry.isFile() && !entry.name.endsWith('.md'))
       .map((entry) => join(entry.parentPath, entry.name))

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** The WASI version our components are built against; jco carries it. */
+/** The WASI version our components are built against, where their world does not name another; jco carries it. */
 export const wasiVersion = '0.2.12'
 const wasiPackages = ['io', 'clocks', 'random', 'filesystem', 'sockets', 'cli', 'http']
 
@@ -34,7 +34,10 @@ export async function assembleWit(root: string, componentName: string): Promise<
     }
   }
   visit(own)
-  return [own, ...[...needed.values()].map(nest)].join('\n')
+  // A world may ask for an older 0.2.x: what it uses of the newer text was there too, and the component says the older version.
+  const asked = /\bwasi:[a-z]+\/[a-z-]+@(0\.2\.\d+)/.exec(own)?.[1] ?? wasiVersion
+  const packages = [...needed.values()].map((text) => nest(text).replaceAll(`@${wasiVersion}`, `@${asked}`))
+  return [own, ...packages].join('\n')
 }
 
 async function readWit(directory: string): Promise<string> {

@@ -101,7 +101,8 @@ export async function pinnedVersion(name: ServerName, wrapperDirectory?: string)
   return version
 }
 
-function cacheDirectoryFor(environment: NodeJS.ProcessEnv): string {
+/** Where this machine keeps what was built: `HERALD_CACHE_DIR`, else `$XDG_CACHE_HOME/herald`, else `~/.cache/herald`. */
+export function cacheDirectoryFor(environment: NodeJS.ProcessEnv): string {
   if (environment.HERALD_CACHE_DIR) return environment.HERALD_CACHE_DIR
   return join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'herald')
 }

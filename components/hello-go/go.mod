@@ -1,0 +1,3 @@
+module herald.example/hello-go
+
+go 1.24
