@@ -39,7 +39,12 @@ export function describeDev({ target, url, authority, statuses, tookMs }: DevFac
   const lines = components.flatMap(({ component, spiffeId, audiences, urls, serves }) => [
     row(component, urls.length > 0 ? urls.join('  ') : (howItRuns[serves[0] ?? 'http'] ?? '')),
     row('', spiffeId),
-    row('', audiences.length === 0 ? 'no audience: it gets no tokens' : `tokens for ${audiences.join(', ')}`),
+    row(
+      '',
+      audiences.length === 0
+        ? 'does not import wasmcloud:identity: it gets no tokens'
+        : `tokens for ${audiences.join(', ')}`,
+    ),
   ])
   return `${[
     `Serving ${target.file}, with identities for development only:`,

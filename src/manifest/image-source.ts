@@ -33,7 +33,7 @@ export function createFileImageSource({ maxBytes = defaultMaxBytes }: { maxBytes
     async fetch(image, { signal }) {
       if (image.kind === 'registry') {
         throw new HeraldError('ERR_IMAGE_PULL_UNSUPPORTED', `${image.reference} stands in a registry`, {
-          hint: 'this version does not pull from registries yet: put the .wasm beside the manifest and write image: file://NAME.wasm',
+          hint: 'put the .wasm beside the manifest and write image: file://NAME.wasm',
         })
       }
       const bytes = await readBounded(image.path, maxBytes, signal)

@@ -85,7 +85,7 @@ test('herald dev says in words where it serves, which identity each component ha
   }
   assert.match(
     herald.stdout,
-    /^Serving .*hello-c\.wasm, with identities for development only:\n {2}hello-c {2}http:\/\/127\.0\.0\.1:\d+\n +spiffe:\/\/development\.local\/default\/hello-c\n +no audience: it gets no tokens\n {2}issuer {3}http:\/\/127/,
+    /^Serving .*hello-c\.wasm, with identities for development only:\n {2}hello-c {2}http:\/\/127\.0\.0\.1:\d+\n +spiffe:\/\/development\.local\/default\/hello-c\n +does not import wasmcloud:identity: it gets no tokens\n {2}issuer {3}http:\/\/127/,
   )
   herald.kill('SIGTERM')
   assert.equal((await herald.exited).exitCode, 0)
