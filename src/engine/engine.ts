@@ -119,6 +119,10 @@ export type CellMetrics = {
   readonly failures: number
   readonly traps: number
   readonly restarts: number
+  /** Restarts because a guest computed without yielding. */
+  readonly watchdogKills: number
+  /** How long the end of its thread has been waited for, ms; 0 when it is not ending. */
+  readonly endingMs: number
   readonly inFlight: number
   readonly instances: number
   /** Components that run on jco's untouched glue. */

@@ -49,6 +49,8 @@ export class SupervisedCell implements Cell {
   #endReason: string | undefined
   #restartTimesMs: number[] = []
   #restarts = 0
+  #watchdogKills = 0
+  #endingSinceMs: number | undefined
   #nextRunId = 1
   #closed: Promise<void> | undefined
 
@@ -124,6 +126,8 @@ export class SupervisedCell implements Cell {
       failures: vitals.get('failures'),
       traps: vitals.get('traps'),
       restarts: this.#restarts,
+      watchdogKills: this.#watchdogKills,
+      endingMs: this.#endingSinceMs === undefined ? 0 : performance.now() - this.#endingSinceMs,
       inFlight: vitals.get('inFlight'),
       instances: vitals.get('instances'),
       untouchedGlue: this.#deps.untouchedGlue,
@@ -183,7 +187,10 @@ export class SupervisedCell implements Cell {
     this.#unwatch = this.#deps.watchdog.watch({
       vitals: this.#vitals,
       limitMs,
-      onStall: (stalledMs) => this.#end(worker, `the guest did not yield for ${stalledMs} ms`),
+      onStall: (stalledMs) => {
+        if (this.#endingSinceMs === undefined) this.#watchdogKills += 1
+        this.#end(worker, `the guest did not yield for ${stalledMs} ms`)
+      },
     })
     const started = Promise.withResolvers<void>()
     const timer = setTimeout(
@@ -281,12 +288,14 @@ export class SupervisedCell implements Cell {
     this.#endReason ??= reason
     if (this.#state.kind === 'serving') this.#enter({ kind: 'restarting', reason })
     void worker.terminate()
+    this.#endingSinceMs ??= performance.now()
   }
 
   #threadGone(): void {
     this.#worker = undefined
     this.#unwatch?.()
     this.#broker.abortAll()
+    this.#endingSinceMs = undefined
     const reason = this.#endReason ?? 'it ended'
     for (const run of this.#runs.values()) run.reject(ended(reason))
     this.#runs.clear()

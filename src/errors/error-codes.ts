@@ -96,6 +96,9 @@ export const errorCodes = {
       'The sandbox of a workload was ended: its guest did not yield, ran out of memory, or the workload was stopped.',
   },
 
+  // health
+  ERR_HEALTH_LISTEN: { exitCode: 1, meaning: 'The address for health and metrics cannot be listened on.' },
+
   // ingress
   ERR_INGRESS_LISTEN: { exitCode: 1, meaning: 'The address for HTTP cannot be listened on.' },
   ERR_INGRESS_BAD_REQUEST: { exitCode: 2, meaning: 'An HTTP request is malformed, or does not name one host.' },

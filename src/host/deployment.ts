@@ -230,6 +230,7 @@ export function createDeployment(
       state,
       components,
       cells: replicas.map(({ cell }) => cell.state),
+      metrics: replicas.map(({ cell }) => cell.metrics()),
       exitCodes: { ...exitCodes },
     }),
     onStateChange: (listener) => void listeners.add(listener),

@@ -1,4 +1,4 @@
-import type { CellState } from '../engine/engine.ts'
+import type { CellMetrics, CellState } from '../engine/engine.ts'
 import type { HeraldError } from '../errors/herald-error.ts'
 import type { ComponentFacts } from '../identity/component-facts.ts'
 
@@ -60,4 +60,6 @@ export type WorkloadStatus = {
   readonly cells: readonly CellState[]
   /** Exit codes of `wasi:cli/run` components that have ended, by component; the last one of a service. */
   readonly exitCodes: Readonly<Record<string, number>>
+  /** Of the same replicas, since each was started. */
+  readonly metrics: readonly CellMetrics[]
 }

@@ -11,6 +11,8 @@ import { defaultSvidTuning, type SvidTuning } from './svid-tuning.ts'
 
 /** The host's one way to SVIDs of components: cached, fetched once for all who wait, renewed, verified, evicted. */
 export interface SvidSource extends AsyncDisposable {
+  /** SVIDs that could be handed out now. */
+  heldCount(): number
   /** Begins to care for a component. Nothing is fetched before it is asked for. @throws ERR_SELECTOR_FACT_INVALID */
   open(component: ComponentFacts, options?: { spiffeId?: SpiffeId | undefined }): ComponentIdentity
 }
@@ -104,6 +106,7 @@ export function createSvidSource({
         },
       }
     },
+    heldCount: () => [...used.keys()].filter((slot) => slot.usable() !== undefined).length,
     async [Symbol.asyncDispose]() {
       for (const { svids } of shared.values()) svids.close()
       shared.clear()

@@ -5,6 +5,7 @@ import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
 import type { Ingress } from './ingress.ts'
 import type { FromIngressThread, IngressThreadOptions, ToIngressThread } from './ingress-protocol.ts'
+import type { IngressReading } from './request-meter.ts'
 
 export type IngressOptions = {
   readonly log: Log
@@ -20,6 +21,8 @@ export type IngressOptions = {
   readonly keepAliveTimeoutMs?: number
   /** Open connections per thread; above, new ones are dropped. Default 10,000. */
   readonly maxConnections?: number
+  /** Time each request, for {@link Ingress.measure}. Default false. */
+  readonly timed?: boolean
 }
 
 /** Starts to listen. @throws ERR_INGRESS_LISTEN when the address cannot be had. */
@@ -31,12 +34,13 @@ export async function createIngress(options: IngressOptions): Promise<Ingress> {
     maxHeaderBytes = 16_384,
     keepAliveTimeoutMs = 75_000,
     maxConnections = 10_000,
+    timed = false,
   } = options
   const workers: Worker[] = []
   let port = options.port
   try {
     for (let n = 0; n < threads; n++) {
-      const data = { host, port, reusePort: threads > 1, maxHeaderBytes, keepAliveTimeoutMs, maxConnections }
+      const data = { host, port, reusePort: threads > 1, maxHeaderBytes, keepAliveTimeoutMs, maxConnections, timed }
       const { worker, listeningOn } = await startThread(data, log)
       workers.push(worker)
       port = listeningOn
@@ -84,6 +88,8 @@ class ThreadedIngress implements Ingress {
   readonly address: { readonly host: string; readonly port: number }
   readonly #workers: readonly Worker[]
   readonly #log: Log
+  readonly #readings = new Map<number, (reading: IngressReading) => void>()
+  #nextReading = 1
   #nextRoute = 1
   #closed: Promise<void> | undefined
 
@@ -91,6 +97,11 @@ class ThreadedIngress implements Ingress {
     this.#workers = workers
     this.address = address
     this.#log = log
+    for (const worker of workers) {
+      worker.on('message', (message: FromIngressThread) => {
+        if (message.kind === 'measured') this.#readings.get(message.id)?.(message.reading)
+      })
+    }
   }
 
   route({ hosts, cell, component }: { hosts: readonly string[] | '*'; cell: Cell; component: string }): Disposable {
@@ -105,6 +116,22 @@ class ThreadedIngress implements Ingress {
 
   setReady(ready: boolean): void {
     this.#post({ kind: 'ready', ready })
+  }
+
+  measure({ timeoutMs }: { timeoutMs: number }): Promise<readonly (IngressReading | undefined)[]> {
+    return Promise.all(
+      this.#workers.map(async (worker) => {
+        const id = this.#nextReading++
+        const { promise, resolve } = Promise.withResolvers<IngressReading | undefined>()
+        this.#readings.set(id, resolve)
+        const timer = setTimeout(() => resolve(undefined), timeoutMs)
+        worker.postMessage({ kind: 'measure', id } satisfies ToIngressThread)
+        const reading = await promise
+        clearTimeout(timer)
+        this.#readings.delete(id)
+        return reading
+      }),
+    )
   }
 
   close({ drainTimeoutMs = 0 }: { drainTimeoutMs?: number } = {}): Promise<void> {

@@ -4,6 +4,7 @@ import { answerPlainly } from '../engine/plain-answer.ts'
 import { readRequestHead } from '../engine/request-head.ts'
 import { Gate } from './gate.ts'
 import type { FromIngressThread, IngressThreadOptions, ToIngressThread } from './ingress-protocol.ts'
+import { RequestMeter } from './request-meter.ts'
 import { RouteTable } from './route-table.ts'
 
 /** Entry of an ingress thread. */
@@ -11,6 +12,7 @@ const port = parentPort!
 const post = (message: FromIngressThread): void => port.postMessage(message)
 const options = workerData as IngressThreadOptions
 const routes = new RouteTable<Gate>()
+const meter = new RequestMeter()
 let ready = true
 let closing = false
 
@@ -36,12 +38,17 @@ port.on('message', (message: ToIngressThread) => {
     case 'ready':
       ready = message.ready
       return
+    case 'measure':
+      return server.getConnections((_, connections) =>
+        post({ kind: 'measured', id: message.id, reading: meter.read(connections) }),
+      )
     case 'close':
       return close(message.drainTimeoutMs)
   }
 })
 
 function onRequest(request: IncomingMessage, response: ServerResponse): void {
+  if (options.timed) meter.watch(request, response)
   if (closing) response.setHeader('connection', 'close')
   const head = readRequestHead(request)
   if (typeof head === 'string') {

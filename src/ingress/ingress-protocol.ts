@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads'
+import type { IngressReading } from './request-meter.ts'
 
 export type IngressThreadOptions = {
   readonly host: string
@@ -7,6 +8,8 @@ export type IngressThreadOptions = {
   readonly maxHeaderBytes: number
   readonly keepAliveTimeoutMs: number
   readonly maxConnections: number
+  /** Whether each request is timed. */
+  readonly timed: boolean
 }
 
 /** Control thread → ingress thread. */
@@ -14,10 +17,12 @@ export type ToIngressThread =
   | { readonly kind: 'route'; readonly id: number; readonly hosts: readonly string[] | '*'; readonly gate: MessagePort }
   | { readonly kind: 'unroute'; readonly id: number }
   | { readonly kind: 'ready'; readonly ready: boolean }
+  | { readonly kind: 'measure'; readonly id: number }
   | { readonly kind: 'close'; readonly drainTimeoutMs: number }
 
 /** Ingress thread → control thread. */
 export type FromIngressThread =
   | { readonly kind: 'listening'; readonly port: number }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
+  | { readonly kind: 'measured'; readonly id: number; readonly reading: IngressReading }
   | { readonly kind: 'closed' }

@@ -22,6 +22,9 @@ export const sharedContracts: readonly { readonly from: string; readonly file: s
 /** Foreign package → folders under src that may import it. A package that is not here belongs to no room. */
 export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   '@bytecodealliance/jco': ['engine'],
+  '@opentelemetry/exporter-prometheus': ['observability'],
+  '@opentelemetry/resources': ['observability'],
+  '@opentelemetry/sdk-metrics': ['observability'],
   '@grpc/grpc-js': ['identity/spire'],
   '@grpc/proto-loader': ['identity/spire'],
   acorn: ['engine'],

@@ -1,0 +1,47 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type DurationPoint, DurationSeries } from '../observability/duration-series.ts'
+import { createEventLoopMeter, type EventLoopReading } from '../observability/event-loop-meter.ts'
+
+/** What one ingress thread has seen: durations since its start, all else at present. */
+export type IngressReading = {
+  /** Of {@link metricCatalog}'s `http.server.request.duration`; empty unless requests are timed. */
+  readonly durations: readonly DurationPoint[]
+  readonly activeRequests: number
+  readonly connections: number
+  readonly eventLoop: EventLoopReading
+}
+
+/** Methods that may stand in a metric: a client may send any other word. */
+const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'])
+
+/** Times the requests of one ingress thread, and its event loop. */
+export class RequestMeter {
+  readonly #durations = new DurationSeries()
+  readonly #eventLoop = createEventLoopMeter()
+  #active = 0
+
+  watch(request: IncomingMessage, response: ServerResponse): void {
+    const startMs = performance.now()
+    this.#active += 1
+    response.once('close', () => {
+      this.#active -= 1
+      const method = knownMethods.has(request.method ?? '') ? request.method! : '_OTHER'
+      // As nginx counts it: there was nobody to answer.
+      const status = response.headersSent ? response.statusCode : 499
+      this.#durations.record(`${method} ${status}`, (performance.now() - startMs) / 1000, () => ({
+        'http.request.method': method,
+        'http.response.status_code': status,
+        'url.scheme': 'http',
+      }))
+    })
+  }
+
+  read(connections: number): IngressReading {
+    return {
+      durations: this.#durations.points(),
+      activeRequests: this.#active,
+      connections,
+      eventLoop: this.#eventLoop.read(),
+    }
+  }
+}
