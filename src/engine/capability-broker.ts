@@ -48,6 +48,11 @@ export class CapabilityBroker {
     }
   }
 
+  /** What the cell does; see `CellBinding.onCell`. */
+  tell(state: 'serving' | 'draining' | 'gone'): void {
+    for (const ofComponent of this.#bindings.values()) for (const binding of ofComponent) binding.onCell?.(state)
+  }
+
   abort(id: number): void {
     const controller = this.#pending.get(id)
     this.#pending.delete(id)

@@ -3,19 +3,24 @@ import type { FromCellMain, WireError } from './cell-protocol.ts'
 
 const maxPending = 4096
 
+/** Enters the guest of a component; see `CellChannel.callGuest`. */
+export type CallGuest = (component: string, name: string, fn: string, args: readonly unknown[]) => Promise<unknown>
+
 type Pending = { resolve(value: unknown): void; reject(error: unknown): void }
 
 /** The cell's end of all its capability bindings: requests to the control thread, with bounded numbers in flight. */
 export class CapabilityLinks {
   readonly #post: (message: FromCellMain) => void
+  readonly #callGuest: CallGuest
   readonly #pending = new Map<number, Pending>()
   readonly #listeners = new Map<string, ((message: unknown) => void)[]>()
   /** Messages that came before the capability listened. */
   readonly #early = new Map<string, unknown[]>()
   #nextId = 1
 
-  constructor(post: (message: FromCellMain) => void) {
+  constructor(post: (message: FromCellMain) => void, callGuest: CallGuest) {
     this.#post = post
+    this.#callGuest = callGuest
   }
 
   channel(component: string, binding: number): CellChannel {
@@ -29,6 +34,7 @@ export class CapabilityLinks {
         for (const message of this.#early.get(key) ?? []) listener(message)
         this.#early.delete(key)
       },
+      callGuest: (name, fn, args) => this.#callGuest(component, name, fn, args),
     }
   }
 

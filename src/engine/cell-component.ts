@@ -72,7 +72,9 @@ export class CellComponent {
 
   /** Makes the first instance, so that a component that cannot start is known at once; the others follow one per turn. */
   warm(): void {
-    if (this.init.handlerExport === undefined) return
+    const { handlerExport, runExport, exportNames } = this.init
+    // What is only run gets its instance when it runs.
+    if (handlerExport === undefined && exportNames.every((name) => name === runExport)) return
     if (this.init.limits.poolSize === 0) {
       this.#destroy(this.#create())
       return
@@ -135,6 +137,51 @@ export class CellComponent {
       this.#fail(exchange, error, instance !== undefined && !healthy)
     } finally {
       exchange.onGone = undefined
+      this.#calls.delete(call)
+      this.#vitals.add('inFlight', -1)
+      if (instance !== undefined) this.#pool.checkin(instance, healthy)
+    }
+  }
+
+  /** Calls a function of an exported interface (without version). @throws what the guest returned as `err`; else what ended the call. */
+  async call(name: string, fn: string, args: readonly unknown[]): Promise<unknown> {
+    const exportName = this.init.exportNames.find((each) => each === name || each.startsWith(`${name}@`))
+    if (exportName === undefined) throw new Error(`the component does not export ${name}`)
+    this.#pulse.start()
+    this.#vitals.add('requests', 1)
+    this.#vitals.add('inFlight', 1)
+    let instance: CellInstance | undefined
+    let end: ((reason: Error) => void) | undefined
+    let healthy = false
+    const call: Call = {
+      deadlineMs: performance.now() + this.init.limits.requestTimeoutMs,
+      end: (reason) => end?.(reason),
+    }
+    this.#calls.add(call)
+    try {
+      instance = this.#pool.waiting === 0 ? this.#pool.tryCheckout() : undefined
+      if (instance === undefined) {
+        const waiting = new AbortController()
+        end = (reason) => waiting.abort(reason)
+        instance = await this.#pool.checkout(waiting.signal)
+      }
+      const current = instance
+      end = (reason) => current.end(reason)
+      const functions = current.exports[exportName] as Record<string, (...args: unknown[]) => unknown>
+      const result = await current.call(() => functions[fn]!(...args))
+      healthy = !current.ended
+      return result
+    } catch (error) {
+      if (isGuestError(error)) healthy = instance !== undefined && !instance.ended
+      else {
+        this.#vitals.add('failures', 1)
+        if (instance !== undefined && !(error instanceof DeadlineError) && !(error instanceof GuestExit)) {
+          this.#vitals.add('traps', 1)
+          this.#onTrap(describe(error))
+        }
+      }
+      throw error
+    } finally {
       this.#calls.delete(call)
       this.#vitals.add('inFlight', -1)
       if (instance !== undefined) this.#pool.checkin(instance, healthy)

@@ -60,4 +60,6 @@ export type CellComponentInit = Omit<
   /** Names of the exports as the component has them, with version. */
   readonly handlerExport: string | undefined
   readonly runExport: string | undefined
+  /** All exported interfaces, with version. */
+  readonly exportNames: readonly string[]
 }

@@ -10,6 +10,7 @@ import {
   windowBytes,
 } from './http-channel.ts'
 import { BodyTooLargeError, type ServedExchange } from './served-exchange.ts'
+import { shortBodyBytes, toLatin1 } from './short-body.ts'
 
 type Pairs = readonly (readonly [name: string, value: string])[]
 
@@ -149,6 +150,18 @@ export class ChannelExchange implements ServedExchange, LaneParty<ToIngress>, Bo
       return
     }
     const ended = this.#state === 'ended'
+    if (
+      ended &&
+      !this.#headSent &&
+      this.#head !== undefined &&
+      this.#chunks.length === 1 &&
+      this.#written <= shortBodyBytes
+    ) {
+      this.#headSent = true
+      const { status, headers } = this.#head
+      out.push([Lane.head, id, status, headers, toLatin1(this.#chunks[0]!), true, this.#trailers])
+      return
+    }
     const chunk = takeChunks(this.#chunks, transfer)
     if (this.#head !== undefined && !this.#headSent) {
       this.#headSent = true

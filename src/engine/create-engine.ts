@@ -69,6 +69,7 @@ class HostEngine implements Engine {
         bindings: bindings.map(({ cellModule, config }) => ({ cellModule: cellModule.href, config })),
         handlerExport: exportOf(description.exports, 'wasi:http/incoming-handler'),
         runExport: exportOf(description.exports, 'wasi:cli/run'),
+        exportNames: description.exports.map(({ name }) => name),
       })
     }
     const cell: SupervisedCell = new SupervisedCell(spec, {

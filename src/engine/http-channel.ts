@@ -51,8 +51,8 @@ export type ToIngress =
       id: number,
       status: number,
       headers: FlatHeaders,
-      /** What of the body is there already. */
-      body: Uint8Array | undefined,
+      /** What of the body is there already; a short one that is complete as a latin-1 string, which crosses threads cheaper. */
+      body: Uint8Array | string | undefined,
       /** The response ends with it; trailers, if any, follow. */
       ended: boolean,
       trailers: FlatHeaders | undefined,

@@ -6,6 +6,7 @@ import type {
   CallExpression,
   FunctionDeclaration,
   FunctionExpression,
+  NewExpression,
   Statement,
   TryStatement,
 } from 'acorn'
@@ -102,6 +103,7 @@ class GluePass {
       this.#visitRuntime(statement)
     }
     for (const statement of generator.body.body) this.#visitDefinition(statement)
+    this.#edits.insert(instantiate.body.start + 1, memoryAccess)
     return this.#edits.apply()
   }
 
@@ -237,6 +239,11 @@ class GluePass {
         return
       }
     }
+    const access = memoryRead(node)
+    if (access !== undefined) {
+      this.#edits.replace(node, access)
+      return
+    }
     if (node.type === 'CallExpression') {
       const inner = isWrapper(node) ? wrapped(node).body : passedThrough(node)
       if (inner !== undefined) {
@@ -248,6 +255,84 @@ class GluePass {
     }
     for (const child of childrenOf(node)) this.#visit(child)
   }
+}
+
+/**
+ * How a guest's memory is read: a list of bytes by `Uint8Array.prototype.slice`, which keeps short ones inside V8's heap (an
+ * ArrayBuffer of their own costs 1.5 µs), and short texts by comparison with the last one at that place (guests pass the same names again
+ * and again). Out of bounds is a trap, as the canonical ABI has it.
+ */
+const memoryAccess = `
+let $buffer, $bytes;
+const $view = (memory, at, length) => {
+  const buffer = memory.buffer;
+  if (buffer !== $buffer) { $buffer = buffer; $bytes = new Uint8Array(buffer); }
+  if (at + length > $bytes.length) throw new WebAssembly.RuntimeError('pointer out of bounds');
+  return $bytes;
+};
+const $copyBytes = (memory, at, length) => {
+  at >>>= 0; length >>>= 0;
+  return $view(memory, at, length).slice(at, at + length);
+};
+const $texts = new Array(64);
+const $readText = (memory, at, length) => {
+  at >>>= 0; length >>>= 0;
+  const bytes = $view(memory, at, length);
+  if (length > 48) return TEXT_DECODER_UTF8.decode(bytes.subarray(at, at + length));
+  const slot = (at ^ length) & 63;
+  const known = $texts[slot];
+  if (known !== undefined && known.length === length) {
+    let index = 0;
+    while (index < length && bytes[at + index] === known.charCodeAt(index)) index++;
+    if (index === length) return known;
+  }
+  const text = TEXT_DECODER_UTF8.decode(bytes.subarray(at, at + length));
+  if (text.length === length) $texts[slot] = text;
+  return text;
+};
+`
+
+/** `new Uint8Array(memory.buffer.slice(at, at + length * 1))` and `TEXT_DECODER_UTF8.decode(new Uint8Array(memory.buffer, at, length))`. */
+function memoryRead(node: AnyNode): string | undefined {
+  if (node.type === 'CallExpression') {
+    const [view] = node.arguments
+    if (!isMember(node.callee, 'decode') || rootName(node.callee) !== 'TEXT_DECODER_UTF8' || view === undefined)
+      return undefined
+    if (!isNewBytes(view)) return undefined
+    const [buffer, at, length] = view.arguments
+    if (buffer === undefined || at?.type !== 'Identifier' || length?.type !== 'Identifier') return undefined
+    const memory = memoryOf(buffer)
+    return memory && `$readText(${memory}, ${at.name}, ${length.name})`
+  }
+  if (!isNewBytes(node)) return undefined
+  const [slice] = node.arguments
+  if (slice?.type !== 'CallExpression' || slice.callee.type !== 'MemberExpression' || !isMember(slice.callee, 'slice'))
+    return undefined
+  const memory = memoryOf(slice.callee.object)
+  const [at, end] = slice.arguments
+  if (memory === undefined || at?.type !== 'Identifier' || end?.type !== 'BinaryExpression' || end.operator !== '+')
+    return undefined
+  const { left, right } = end
+  if (
+    left.type !== 'Identifier' ||
+    left.name !== at.name ||
+    right.type !== 'BinaryExpression' ||
+    right.operator !== '*'
+  )
+    return undefined
+  if (right.left.type !== 'Identifier' || right.right.type !== 'Literal' || right.right.value !== 1) return undefined
+  return `$copyBytes(${memory}, ${at.name}, ${right.left.name})`
+}
+
+function isNewBytes(node: AnyNode): node is NewExpression {
+  return node.type === 'NewExpression' && node.callee.type === 'Identifier' && node.callee.name === 'Uint8Array'
+}
+
+/** The memory's name in `memoryN.buffer`. */
+function memoryOf(node: AnyNode): string | undefined {
+  return isMember(node, 'buffer') && node.type === 'MemberExpression' && node.object.type === 'Identifier'
+    ? node.object.name
+    : undefined
 }
 
 function findGenerator(instantiate: FunctionDeclaration): FunctionExpression {

@@ -145,6 +145,7 @@ export class SupervisedCell implements Cell {
 
   async #close(drainTimeoutMs: number): Promise<void> {
     this.#closing.abort(new Error('the cell is closed'))
+    this.#broker.tell('draining')
     this.#post({ kind: 'drain' })
     const until = performance.now() + drainTimeoutMs
     while (this.#worker !== undefined && this.#busy() && performance.now() < until) await sleep(10)
@@ -231,6 +232,7 @@ export class SupervisedCell implements Cell {
     try {
       await started.promise
       this.#enter({ kind: 'serving' })
+      this.#broker.tell('serving')
       for (const [gate, component] of this.#gates) this.#openLane(gate, component)
       for (const { component, options } of this.#listeners) {
         this.#listen(component, options).catch((error) => {
@@ -286,16 +288,17 @@ export class SupervisedCell implements Cell {
   #end(worker: Worker, reason: string): void {
     if (this.#worker !== worker) return
     this.#endReason ??= reason
+    this.#endingSinceMs ??= performance.now()
     if (this.#state.kind === 'serving') this.#enter({ kind: 'restarting', reason })
     void worker.terminate()
-    this.#endingSinceMs ??= performance.now()
   }
 
   #threadGone(): void {
     this.#worker = undefined
+    this.#endingSinceMs = undefined
     this.#unwatch?.()
     this.#broker.abortAll()
-    this.#endingSinceMs = undefined
+    this.#broker.tell('gone')
     const reason = this.#endReason ?? 'it ended'
     for (const run of this.#runs.values()) run.reject(ended(reason))
     this.#runs.clear()

@@ -140,19 +140,19 @@ export class LaneRequest implements LaneParty<ToCell> {
   #begin(
     status: number,
     headers: readonly string[],
-    body: Uint8Array | undefined,
+    body: Uint8Array | string | undefined,
     ended: boolean,
     trailers: readonly string[] | undefined,
   ): void {
     const bodyless = this.#request.method === 'HEAD' || status === 204 || status === 304
     const complete = ended && trailers === undefined
-    const checked = responseHeaders(headers, complete && !bodyless ? (body?.byteLength ?? 0) : undefined)
+    const checked = responseHeaders(headers, complete && !bodyless ? lengthOf(body) : undefined)
     if (typeof checked === 'string') {
       this.#refuse(checked)
       return
     }
     if (!bodyless) this.#promised = checked.contentLength
-    if (complete && !bodyless && checked.contentLength !== (body?.byteLength ?? 0)) {
+    if (complete && !bodyless && checked.contentLength !== lengthOf(body)) {
       this.#refuse('its Content-Length is not the length of its body')
       return
     }
@@ -164,7 +164,7 @@ export class LaneRequest implements LaneParty<ToCell> {
       return
     }
     if (ended) this.#end(body, trailers)
-    else if (body !== undefined) this.#write(body)
+    else if (body !== undefined) this.#write(typeof body === 'string' ? Buffer.from(body, 'latin1') : body)
     else this.#response.flushHeaders()
   }
 
@@ -191,8 +191,8 @@ export class LaneRequest implements LaneParty<ToCell> {
     this.#draining += length
   }
 
-  #end(body: Uint8Array | undefined, trailers: readonly string[] | undefined): void {
-    if (this.#promised !== undefined && this.#promised !== (body?.byteLength ?? 0)) {
+  #end(body: Uint8Array | string | undefined, trailers: readonly string[] | undefined): void {
+    if (this.#promised !== undefined && this.#promised !== lengthOf(body)) {
       this.#breakOff('the body is shorter than its Content-Length')
       return
     }
@@ -279,4 +279,8 @@ export class LaneRequest implements LaneParty<ToCell> {
     this.#chunks.length = 0
     this.#onDone(this)
   }
+}
+
+function lengthOf(body: Uint8Array | string | undefined): number {
+  return body === undefined ? 0 : body.length
 }
