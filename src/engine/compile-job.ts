@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { HeraldError } from '../errors/herald-error.ts'
+import { type Artifact, ArtifactCache } from './artifact-cache.ts'
 import { readComponent } from './component-binary.ts'
 import { checkImports, unsupportedWasi } from './component-imports.ts'
 import { capMemory } from './core-module.ts'
 import type { ComponentDescription } from './engine.ts'
 import { glueToScript } from './glue-script.ts'
-import { slimGlue } from './slim-glue.ts'
-import { transpileComponent } from './transpile.ts'
+import { slimGlue, slimGlueVersion } from './slim-glue.ts'
+import { jcoVersion, transpileComponent } from './transpile.ts'
 import { WasmFormatError } from './wasm-reader.ts'
 
 export type CompileJob = {
@@ -18,6 +19,8 @@ export type CompileJob = {
   readonly memoryLimitMb: number
   /** For tests and comparisons: keep jco's output as it is. */
   readonly keepGlue?: boolean
+  /** Where transpiled components are kept; absent: nowhere. */
+  readonly cacheDir?: string | undefined
 }
 
 export type CompiledComponent = {
@@ -44,7 +47,8 @@ export async function compileComponent(job: CompileJob): Promise<CompiledCompone
       { hint: `set memoryLimitMb to at least ${Math.ceil(minimumMemoryBytes / 1024 / 1024)}` },
     )
   }
-  const { script, glue, modules } = await transpile(job, facts)
+  const sha256 = createHash('sha256').update(job.bytes).digest('hex')
+  const { script, glue, modules } = await transpileCached(job, facts, sha256)
   const compiled = new Map<string, WebAssembly.Module>()
   if (job.served !== undefined) {
     for (const [name, bytes] of modules) compiled.set(name, await compileModule(job.component, bytes, capBytes))
@@ -56,7 +60,7 @@ export async function compileComponent(job: CompileJob): Promise<CompiledCompone
       sizeBytes: job.bytes.length,
       coreModules: facts.coreModules.length,
       minimumMemoryBytes,
-      sha256: createHash('sha256').update(job.bytes).digest('hex'),
+      sha256,
       glue,
     },
     script,
@@ -84,7 +88,29 @@ function readFacts(job: CompileJob) {
   }
 }
 
-async function transpile(job: CompileJob, facts: ReturnType<typeof readFacts>) {
+async function transpileCached(
+  job: CompileJob,
+  facts: ReturnType<typeof readFacts>,
+  sha256: string,
+): Promise<Artifact> {
+  if (job.cacheDir === undefined) return transpile(job, facts)
+  const cache = new ArtifactCache(job.cacheDir)
+  const waits = job.waits.toSorted().join(' ')
+  const key = [
+    sha256,
+    `jco ${jcoVersion}`,
+    `glue ${slimGlueVersion}`,
+    `keep ${job.keepGlue ?? false}`,
+    `waits ${waits}`,
+  ].join('\n')
+  const kept = await cache.read(key)
+  if (kept !== undefined) return kept
+  const made = await transpile(job, facts)
+  if (made.modules.size > 0) await cache.write(key, made)
+  return made
+}
+
+async function transpile(job: CompileJob, facts: ReturnType<typeof readFacts>): Promise<Artifact> {
   // Only described, and jco does not know the generation of WASI: what it is says the description.
   if (job.served === undefined && unsupportedWasi(facts.imports) !== undefined) {
     return {

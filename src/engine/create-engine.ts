@@ -11,6 +11,8 @@ import { Watchdog } from './watchdog.ts'
 export type EngineOptions = {
   readonly log: Log
   readonly clock: Clock
+  /** Directory for transpiled components, made when it is not there; several hosts may share it. Absent: each start transpiles anew. */
+  readonly cacheDir?: string | undefined
   /** For comparisons and tests: run components on jco's untouched glue. */
   readonly keepGlue?: boolean
   /** Pause before each restart of a cell within a minute, ms; one more, and the cell has failed. Default: 0 to 10 s in seven steps. */
@@ -35,7 +37,14 @@ class HostEngine implements Engine {
   }
 
   async inspect(bytes: Uint8Array, { signal }: { signal?: AbortSignal } = {}): Promise<ComponentDescription> {
-    const job = { component: 'to inspect', bytes, served: undefined, waits: wasiWaits, memoryLimitMb: 0 }
+    const job = {
+      component: 'to inspect',
+      bytes,
+      served: undefined,
+      waits: wasiWaits,
+      memoryLimitMb: 0,
+      cacheDir: this.#options.cacheDir,
+    }
     return (await this.#compiler.compile(job, { signal })).description
   }
 
@@ -51,6 +60,7 @@ class HostEngine implements Engine {
           waits: [...wasiWaits, ...capabilityWaits],
           memoryLimitMb: rest.limits.memoryLimitMb,
           keepGlue: this.#options.keepGlue ?? false,
+          cacheDir: this.#options.cacheDir,
         },
         { signal },
       )

@@ -18,6 +18,9 @@ export type SlimGlue =
   | { readonly slim: true; readonly source: string }
   | { readonly slim: false; readonly reason: string }
 
+/** Changes whenever this pass's output does; part of every cache key. */
+export const slimGlueVersion = 1
+
 /** jco's output does not have the shape this pass was written for. */
 class NotRecognised extends Error {
   override readonly name = 'NotRecognised'
