@@ -90,7 +90,10 @@ export async function startKubernetes({ authentication }: KubernetesOptions = {}
   const kubeconfigPath = path('kubeconfig')
   const kubectlProgram = join(apiServer, 'kubectl')
   const tryKubectl = (...args: readonly string[]) =>
-    runProgram(kubectlProgram, [...args, `--kubeconfig=${kubeconfigPath}`, `--cache-dir=${path('kubectl-cache')}`])
+    runProgram(kubectlProgram, [...args, `--kubeconfig=${kubeconfigPath}`, `--cache-dir=${path('kubectl-cache')}`], {
+      // There are no controllers: what waits for one would wait for ever.
+      signal: AbortSignal.timeout(60_000),
+    })
 
   const server = cleanup.use(
     await startServerProcess({

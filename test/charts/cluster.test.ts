@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { runProgram } from '../../scripts/servers/run-program.ts'
+import { programPath } from '../../scripts/servers.ts'
+import { type Kubernetes, type PodSecurityLevel, servesKind, startKubernetes } from '../support/kubernetes.ts'
+import { writeKubernetesSchemas } from '../support/kubernetes-schemas.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { type HelmChart, openHelmChart, type RenderedObject, readObjectsOfFile, type Values } from './helm-chart.ts'
+import { leastValues, sidecarValues, valueMatrix } from './value-sets.ts'
+
+const cleanup = new AsyncDisposableStack()
+const directory = cleanup.use(temporaryDirectory()).path
+let kubernetes: Kubernetes
+let chart: HelmChart
+let schemaLocation: string
+
+before(async () => {
+  chart = cleanup.use(await openHelmChart('herald-platform'))
+  kubernetes = cleanup.use(await startKubernetes())
+  await kubernetes.apply(readObjectsOfFile(join(import.meta.dirname, 'stand-ins/custom-resource-definitions.yaml')))
+  await servesKind(kubernetes, 'clusterspiffeids')
+  await servesKind(kubernetes, 'clusterstaticentries')
+  const runtimeClass = {
+    apiVersion: 'node.k8s.io/v1',
+    kind: 'RuntimeClass',
+    metadata: { name: 'gvisor' },
+    handler: 'runsc',
+  }
+  await kubernetes.apply([runtimeClass])
+  schemaLocation = await writeKubernetesSchemas(kubernetes, join(directory, 'schemas'))
+})
+after(() => cleanup.disposeAsync())
+
+let namespaces = 0
+async function newNamespace(level: PodSecurityLevel): Promise<string> {
+  const name = `herald-${++namespaces}`
+  await kubernetes.createNamespace(name, level)
+  return name
+}
+
+/** The pods that the controllers would make of the rendered objects of Herald's own chart. */
+function podsOf(objects: readonly RenderedObject[], namespace: string): object[] {
+  return objects.flatMap((object) => {
+    const spec = object.spec as { template?: { metadata: object; spec: { serviceAccountName?: string } } } | undefined
+    if (spec?.template === undefined || !object.metadata.name.includes('h')) return []
+    const { template } = spec
+    return [
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        ...template,
+        metadata: { ...template.metadata, name: object.metadata.name, namespace },
+      },
+    ]
+  })
+}
+
+const heralds = (objects: readonly RenderedObject[]) =>
+  objects.filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/part-of'] === 'herald')
+
+for (const [name, values] of Object.entries(valueMatrix)) {
+  test(`the API server takes every object of ${name}, in a dry run and for real`, async () => {
+    const namespace = await newNamespace('privileged')
+    const objects = await chart.template(values, { release: 'rel', namespace })
+    await kubernetes.apply(objects, { dryRun: true, namespace })
+    await kubernetes.apply(objects, { namespace })
+    const listed = await kubernetes.objectsOf('rel')
+    for (const { kind, metadata } of heralds(objects)) {
+      assert.ok(
+        listed.some((each) => each.startsWith(kind.toLowerCase()) && each.endsWith(`/${metadata.name}`)),
+        `${kind} ${metadata.name}`,
+      )
+    }
+    await kubernetes.kubectl('delete', 'clusterspiffeids,clusterstaticentries', '--all')
+  })
+
+  test(`kubeconform finds every object of ${name} valid by the API server's own schemas`, async () => {
+    const file = join(directory, `objects-${name.replaceAll(' ', '-')}`)
+    mkdirSync(file)
+    const objects = await chart.template(values)
+    for (const [index, object] of objects.entries()) writeFileSync(join(file, `${index}.json`), JSON.stringify(object))
+    const result = await kubeconform(file)
+    assert.equal(result.exitCode, 0, result.output)
+    const { summary } = JSON.parse(result.stdout) as { summary: { valid: number; skipped: number } }
+    assert.deepEqual([summary.valid, summary.skipped], [objects.length, 0])
+  })
+}
+
+test('kubeconform with these schemas refuses a field that does not exist', async () => {
+  const file = join(directory, 'wrong.json')
+  const service = { apiVersion: 'v1', kind: 'Service', metadata: { name: 's' }, spec: { portz: [] } }
+  writeFileSync(file, JSON.stringify(service))
+  const result = await kubeconform(file)
+  assert.equal(result.exitCode, 1)
+  assert.match(result.output, /portz/)
+})
+
+async function kubeconform(file: string) {
+  const args = ['-schema-location', schemaLocation, '-summary', '-output', 'json', '-strict', file]
+  return await runProgram(await programPath('kubeconform'), args)
+}
+
+test('a host with a private agent, and the test job, run at Pod Security level restricted', async () => {
+  const namespace = await newNamespace('restricted')
+  const objects = await chart.template(sidecarValues, { namespace })
+  const pods = podsOf(objects, namespace)
+  assert.equal(pods.length, 2)
+  await kubernetes.apply(heralds(objects), { namespace })
+  await kubernetes.apply(pods)
+})
+
+test('a host on the node’s admin socket needs level privileged, and nothing but the hostPath volume is the reason', async () => {
+  const baseline = await newNamespace('baseline')
+  const objects = await chart.template(leastValues, { namespace: baseline })
+  const [host] = podsOf(objects, baseline)
+  await kubernetes.apply(heralds(objects), { namespace: baseline })
+  await assert.rejects(kubernetes.apply([host!]), (error: Error) => {
+    const [, reasons] = /violates PodSecurity "baseline:latest": (.*)/.exec(error.message) ?? []
+    assert.match(reasons ?? error.message, /^hostPath volumes \(volume "spire-admin"\)/)
+    return true
+  })
+  const privileged = await newNamespace('privileged')
+  const again = await chart.template(leastValues, { namespace: privileged })
+  await kubernetes.apply(heralds(again), { namespace: privileged })
+  await kubernetes.apply(podsOf(again, privileged))
+})
+
+/** helm against the real API server. @throws with its output unless it exits with 0 */
+async function helm(...args: readonly string[]): Promise<string> {
+  const result = await chart.helm(args, kubernetes)
+  if (result.exitCode !== 0) throw new Error(result.output)
+  return result.output
+}
+
+const valuesArgs = (values: Values) => ['--values', chart.valuesFile(values)]
+
+test('helm install, upgrade and uninstall on the real API server leave nothing behind', async () => {
+  const namespace = await newNamespace('restricted')
+  const before = new Set(await everything(namespace))
+  const at = ['--namespace', namespace]
+  const notes = await helm('install', 'house', chart.directory, ...at, ...valuesArgs(sidecarValues))
+  assert.match(notes, /service_account_allow_list = \["herald-\d+:house-herald-host"\]/)
+  assert.ok((await kubernetes.objectsOf('house')).length >= 8)
+  const more = { ...sidecarValues, host: { replicas: 3, group: 'blue' }, components: [{ name: 'api-gateway' }] }
+  await helm('upgrade', 'house', chart.directory, ...at, ...valuesArgs(more))
+  assert.equal(
+    await kubernetes.kubectl('get', 'deployment/house-herald-host', ...at, '--output=jsonpath={.spec.replicas}'),
+    '3',
+  )
+  await helm('uninstall', 'house', ...at)
+  assert.deepEqual(await kubernetes.objectsOf('house'), [])
+  const left = (await everything(namespace)).filter((each) => !before.has(each))
+  assert.deepEqual(left, [])
+})
+
+/** Every object of a namespace, of every kind, Helm's own secrets included; and the entries, which have no namespace. */
+async function everything(namespace: string): Promise<string[]> {
+  const kinds = (await kubernetes.kubectl('api-resources', '--verbs=list', '--namespaced', '--output=name'))
+    .trim()
+    .split('\n')
+  const listed = kinds.filter((kind) => !kind.startsWith('events')).join(',')
+  const inside = await kubernetes.kubectl('get', listed, `--namespace=${namespace}`, '--output=name')
+  const outside = await kubernetes.kubectl('get', 'clusterspiffeids,clusterstaticentries', '--output=name')
+  return `${inside}\n${outside}`.split('\n').filter((each) => each !== '')
+}
+
+test('an upgrade that would change an immutable field is refused before anything changes, and says what to do', async () => {
+  const namespace = await newNamespace('restricted')
+  const at = ['--namespace', namespace]
+  const named = { ...sidecarValues, fullnameOverride: 'house' }
+  await helm('install', 'still', chart.directory, ...at, ...valuesArgs(named))
+  const renamed = { ...named, nameOverride: 'other', host: { replicas: 5 } }
+  await assert.rejects(helm('upgrade', 'still', chart.directory, ...at, ...valuesArgs(renamed)), (error: Error) => {
+    assert.match(
+      error.message,
+      /the selector of the existing Deployment house-host has app\.kubernetes\.io\/name=herald, and this upgrade wants other/,
+    )
+    assert.match(
+      error.message,
+      /Set nameOverride as it was, or first run: kubectl -n herald-\d+ delete deployment house-host --cascade=orphan/,
+    )
+    return true
+  })
+  assert.equal(
+    await kubernetes.kubectl('get', 'deployment/house-host', ...at, '--output=jsonpath={.spec.replicas}'),
+    '2',
+  )
+  await kubernetes.kubectl('delete', 'deployment', 'house-host', '--cascade=orphan', '--wait=false', ...at)
+  // The garbage collector's part.
+  await kubernetes.kubectl('patch', 'deployment/house-host', ...at, '--patch={"metadata":{"finalizers":null}}')
+  await helm('upgrade', 'still', chart.directory, ...at, ...valuesArgs(renamed))
+  assert.equal(
+    await kubernetes.kubectl('get', 'deployment/house-host', ...at, '--output=jsonpath={.spec.replicas}'),
+    '5',
+  )
+  await helm('uninstall', 'still', ...at)
+})
+
+test('an upgrade from a Deployment to a DaemonSet replaces the one with the other', async () => {
+  const namespace = await newNamespace('restricted')
+  const at = ['--namespace', namespace]
+  await helm('install', 'kinds', chart.directory, ...at, ...valuesArgs(sidecarValues))
+  await helm(
+    'upgrade',
+    'kinds',
+    chart.directory,
+    ...at,
+    ...valuesArgs({ ...sidecarValues, host: { kind: 'DaemonSet' } }),
+  )
+  const hosts = await kubernetes.kubectl('get', 'deployments,daemonsets', ...at, '--output=name')
+  assert.equal(hosts.trim(), 'daemonset.apps/kinds-herald-host')
+  await helm('uninstall', 'kinds', ...at)
+})

@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { runProgram } from '../../scripts/servers/run-program.ts'
+import { type HelmChart, openHelmChart, type RenderedObject } from './helm-chart.ts'
+import { leastValues, refusedValues, sidecarValues, valueMatrix } from './value-sets.ts'
+
+let chart: HelmChart
+before(async () => {
+  chart = await openHelmChart('herald-platform')
+  if (!chart.realDependencies)
+    console.log('the sub-charts nats and runtime-operator are stand-ins: test/charts/stand-ins')
+})
+after(() => chart[Symbol.dispose]())
+
+for (const [name, values] of Object.entries(valueMatrix)) {
+  test(`helm lint is content with ${name}`, async () => {
+    const result = await chart.lint(values)
+    assert.equal(result.exitCode, 0, result.output)
+    assert.doesNotMatch(result.output, /\[(WARNING|ERROR)\]/)
+  })
+
+  test(`herald host understands every argument that is rendered for ${name}`, async () => {
+    const { args } = container(hostOf(await chart.template(values)))
+    const herald = join(import.meta.dirname, '../../bin/herald.js')
+    const result = await runProgram(process.execPath, [herald, ...args])
+    // It gets as far as the first manifest, which is not there.
+    assert.match(result.output, /\/etc\/herald\/workloads\/[a-z-]+\.yaml/)
+    assert.doesNotMatch(result.output, /ERR_USAGE/)
+  })
+}
+
+for (const [what, values, message] of refusedValues) {
+  test(`${what} is refused with the reason`, async () => {
+    await assert.rejects(chart.template(values), message)
+  })
+}
+
+test('no name is longer than Kubernetes takes, however long the release’s', async () => {
+  const release = 'a'.repeat(53)
+  const objects = await chart.template({ ...sidecarValues, components: [{ name: 'c'.repeat(63) }] }, { release })
+  for (const { kind, metadata } of objects) {
+    assert.ok(metadata.name.length <= (kind.startsWith('Cluster') ? 253 : 63), `${kind} ${metadata.name}`)
+  }
+})
+
+test('the host speaks to no API server, writes only to /tmp, and mounts the directory of the socket, not the socket', async () => {
+  const { spec } = podOf(hostOf(await chart.template(leastValues)))
+  assert.equal(spec.automountServiceAccountToken, false)
+  const [host] = spec.containers
+  assert.equal(host?.securityContext.readOnlyRootFilesystem, true)
+  assert.deepEqual(
+    host?.volumeMounts.filter(({ readOnly }) => readOnly !== true).map(({ mountPath }) => mountPath),
+    ['/tmp'],
+  )
+  const admin = spec.volumes.find(({ name }) => name === 'spire-admin')
+  assert.deepEqual(admin?.hostPath, { path: '/run/spire/agent/sockets/csi.spiffe.io/admin', type: 'Directory' })
+})
+
+test('a private agent shares its admin socket through memory only, apart from its workload socket', async () => {
+  const objects = await chart.template(sidecarValues)
+  const { spec } = podOf(hostOf(objects))
+  const agent = found(objects, 'ConfigMap', 'rel-herald-spire-agent')
+  const config = (agent.data as Record<string, string>)['agent.conf'] ?? ''
+  assert.match(config, /admin_socket_path = "\/run\/spire\/admin\/admin\.sock"/)
+  assert.match(config, /socket_path = "\/run\/spire\/workload\/agent\.sock"/)
+  assert.match(config, /authorized_delegates = \["spiffe:\/\/example\.org\/wasm-host"\]/)
+  assert.equal(
+    spec.volumes.some(({ hostPath }) => hostPath !== undefined),
+    false,
+  )
+  const mounts = (name: string) => spec.initContainers?.find((each) => each.name === name)?.volumeMounts
+  assert.ok(mounts('spire-agent')?.some(({ name }) => name === 'spire-admin'))
+  assert.equal(
+    spec.containers[0]?.volumeMounts.some(({ name }) => name === 'spire-workload-socket'),
+    false,
+  )
+})
+
+test('agents with an identity per node are kept on different nodes, agents with one per pod are not', async () => {
+  const affinityOf = async (podUidAgentIds: boolean) => {
+    const values = {
+      ...sidecarValues,
+      spire: { adminSocket: { mode: 'sidecar', sidecar: { cluster: 'herald', podUidAgentIds } } },
+    }
+    return podOf(hostOf(await chart.template(values))).spec.affinity
+  }
+  assert.ok(JSON.stringify(await affinityOf(false)).includes('requiredDuringScheduling'))
+  assert.equal(await affinityOf(true), undefined)
+})
+
+test('a component’s entry hangs below the host and names only what the host states', async () => {
+  const objects = await chart.template(valueMatrix.everything!)
+  const entries = objects.filter(({ kind }) => kind === 'ClusterStaticEntry').map(({ spec }) => spec)
+  assert.deepEqual(entries, [
+    {
+      className: 'spire-server-spire',
+      parentID: 'spiffe://example.org/wasm-host',
+      spiffeID: 'spiffe://example.org/main/one',
+      selectors: ['wasmcloud:component:one'],
+      jwtSVIDTTL: '5m',
+    },
+    {
+      className: 'spire-server-spire',
+      parentID: 'spiffe://example.org/wasm-host',
+      spiffeID: 'spiffe://example.org/ledger/two',
+      selectors: [
+        'wasmcloud:component:two',
+        'wasmcloud:namespace:team-a',
+        'wasmcloud:workload:two-1-2',
+        'wasmcloud:environment:team-a',
+        'wasmcloud:image:ghcr.io/o/two:1',
+        `wasmcloud:image-digest:sha256:${'a'.repeat(64)}`,
+        'wasmcloud:host-label:zone:a',
+      ],
+      x509SVIDTTL: '1h',
+      hint: 'ledger',
+      federatesWith: ['example.com'],
+    },
+  ])
+})
+
+test('with nothing allowed, the hosts may only be tested and may only ask for names', async () => {
+  const objects = await chart.template(leastValues)
+  const { ingress, egress, policyTypes } = found(objects, 'NetworkPolicy', 'rel-herald-host').spec as {
+    policyTypes: string[]
+    ingress: { from: { podSelector: { matchLabels: Record<string, string> } }[] }[]
+    egress: { ports: { port: number }[] }[]
+  }
+  assert.deepEqual(policyTypes, ['Ingress', 'Egress'])
+  assert.equal(ingress.length, 1)
+  assert.deepEqual(
+    ingress[0]?.from.map(({ podSelector }) => podSelector.matchLabels['app.kubernetes.io/component']),
+    ['test'],
+  )
+  assert.deepEqual(
+    egress.map(({ ports }) => ports.map(({ port }) => port)),
+    [[53, 53]],
+  )
+})
+
+for (const [drainTimeout, seconds] of [
+  ['20s', 30],
+  ['2m', 130],
+  ['500ms', 11],
+] as const) {
+  test(`a drain of ${drainTimeout} is given the time it needs`, async () => {
+    const values = { ...leastValues, host: { drainTimeout } }
+    assert.equal(podOf(hostOf(await chart.template(values))).spec.terminationGracePeriodSeconds, seconds)
+  })
+}
+
+type Container = {
+  readonly name: string
+  readonly args: readonly string[]
+  readonly securityContext: { readonly readOnlyRootFilesystem: boolean }
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[]
+}
+type Pod = {
+  readonly spec: {
+    readonly automountServiceAccountToken: boolean
+    readonly terminationGracePeriodSeconds: number
+    readonly affinity?: object
+    readonly initContainers?: readonly Container[]
+    readonly containers: readonly Container[]
+    readonly volumes: readonly { readonly name: string; readonly hostPath?: object }[]
+  }
+}
+
+function hostOf(objects: readonly RenderedObject[]): RenderedObject {
+  const found = objects.find(
+    ({ kind, metadata }) =>
+      (kind === 'Deployment' || kind === 'DaemonSet') && metadata.labels?.['app.kubernetes.io/component'] === 'host',
+  )
+  assert.ok(found, 'the chart renders no host')
+  return found
+}
+
+function found(objects: readonly RenderedObject[], kind: string, name: string): RenderedObject {
+  const object = objects.find((each) => each.kind === kind && each.metadata.name === name)
+  assert.ok(object, `the chart renders no ${kind} ${name}`)
+  return object
+}
+
+function podOf(object: RenderedObject): Pod {
+  return (object.spec as { template: Pod }).template
+}
+
+function container(object: RenderedObject): Container {
+  return podOf(object).spec.containers[0]!
+}

@@ -1,0 +1,222 @@
+import type { Values } from './helm-chart.ts'
+
+const workload = (name: string) => ({
+  apiVersion: 'runtime.wasmcloud.dev/v1alpha1',
+  kind: 'WorkloadDeployment',
+  metadata: { name, namespace: 'default' },
+  spec: {
+    template: {
+      spec: {
+        components: [{ name, image: `file:///herald/components/${name}.wasm` }],
+        hostInterfaces: [
+          {
+            namespace: 'wasi',
+            package: 'http',
+            interfaces: ['incoming-handler'],
+            config: { host: `${name}.example.org` },
+          },
+          {
+            namespace: 'wasmcloud',
+            package: 'identity',
+            interfaces: ['store'],
+            version: '0.0.1',
+            config: { audiences: 'sts.amazonaws.com' },
+          },
+        ],
+      },
+    },
+  },
+})
+
+/** The least that the chart takes. */
+export const leastValues: Values = {
+  trustDomain: 'example.org',
+  workloads: { 'api-gateway': workload('api-gateway') },
+}
+
+export const sidecarValues: Values = {
+  ...leastValues,
+  spire: { adminSocket: { mode: 'sidecar', sidecar: { cluster: 'herald' } } },
+}
+
+/** Sets of values that differ in every branch of the templates. */
+export const valueMatrix: Readonly<Record<string, Values>> = {
+  'the least': leastValues,
+  'private agents': sidecarValues,
+  'private agents with an identity per pod': {
+    ...leastValues,
+    spire: { adminSocket: { mode: 'sidecar', sidecar: { cluster: 'herald', podUidAgentIds: true } } },
+  },
+  'a host on every node': {
+    ...leastValues,
+    host: { kind: 'DaemonSet', tolerations: [{ operator: 'Exists' }], updateStrategy: { type: 'OnDelete' } },
+  },
+  'one replica, no policies, no Service': {
+    ...leastValues,
+    host: { replicas: 1 },
+    networkPolicy: { enabled: false },
+    podDisruptionBudget: { enabled: false },
+    service: { enabled: false },
+    tests: { enabled: false },
+    serviceAccount: { create: false, name: 'given' },
+    spire: { registration: false },
+  },
+  'NATS and the operator': { ...leastValues, nats: { enabled: true }, 'runtime-operator': { enabled: true } },
+  everything: {
+    ...leastValues,
+    nameOverride: 'house',
+    fullnameOverride: 'house',
+    commonLabels: { team: 'platform' },
+    image: {
+      registry: 'registry.example.org',
+      repository: 'herald',
+      digest: `sha256:${'0'.repeat(64)}`,
+      pullPolicy: 'Always',
+    },
+    imagePullSecrets: [{ name: 'regcred' }],
+    host: {
+      replicas: 3,
+      group: 'blue',
+      lattice: 'main',
+      environment: 'team-a',
+      labels: { zone: 'a', 'example.org/tier': 'gold' },
+      http: { port: 9000 },
+      memoryLimitMiB: 64,
+      requestTimeout: '500ms',
+      drainTimeout: '2m',
+      endpointRemovalSeconds: 7,
+      logLevel: 'debug',
+      resources: { requests: { cpu: 2, memory: '1Gi' }, limits: { memory: '2Gi' } },
+      priorityClassName: 'system-cluster-critical',
+      runtimeClassName: 'gvisor',
+      nodeSelector: { 'kubernetes.io/arch': 'amd64' },
+      tolerations: [{ key: 'wasm', operator: 'Exists', effect: 'NoSchedule' }],
+      affinity: { nodeAffinity: {} },
+      topologySpreadConstraints: [
+        { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector: {} },
+      ],
+      podAnnotations: { 'example.org/note': 'yes' },
+      podLabels: { 'example.org/cost': 'shared' },
+      extraEnv: [{ name: 'NO_COLOR', value: '1' }],
+      extraVolumes: [{ name: 'components', configMap: { name: 'components' } }],
+      extraVolumeMounts: [{ name: 'components', mountPath: '/components' }],
+      allowedHostPaths: ['/srv/data'],
+      updateStrategy: { type: 'Recreate' },
+    },
+    workloads: { one: workload('one'), two: workload('two') },
+    service: { type: 'LoadBalancer', port: 8080, annotations: { 'example.org/lb': 'internal' } },
+    serviceAccount: { name: 'house', annotations: { 'example.org/a': 'b' } },
+    components: [
+      { name: 'one', jwtSvidTtl: '5m' },
+      {
+        name: 'two',
+        spiffeId: 'spiffe://example.org/ledger/two',
+        namespace: 'team-a',
+        workload: 'two-1-2',
+        environment: 'team-a',
+        image: 'ghcr.io/o/two:1',
+        imageDigest: `sha256:${'a'.repeat(64)}`,
+        selectors: ['wasmcloud:host-label:zone:a'],
+        x509SvidTtl: '1h',
+        hint: 'ledger',
+        federatesWith: ['example.com'],
+      },
+    ],
+    networkPolicy: {
+      ingressFrom: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'ingress' } } }],
+      egress: [{ to: [{ ipBlock: { cidr: '192.0.2.0/24' } }], ports: [{ port: 5432, protocol: 'TCP' }] }],
+      egressToPublicHttps: true,
+    },
+    podDisruptionBudget: { maxUnavailable: 2 },
+    tests: {
+      hostHeader: 'one.example.org',
+      expectedSpiffeId: 'spiffe://example.org/main/one',
+      issuer: 'https://oidc.example.org',
+      exchange: true,
+    },
+  },
+}
+
+/** What the chart must refuse, each with words of the message that a person sees. */
+export const refusedValues: readonly (readonly [what: string, values: Values, message: RegExp])[] = [
+  ['no trust domain', { ...leastValues, trustDomain: '' }, /trustDomain is missing.*--set trustDomain=/],
+  [
+    'a trust domain that is none',
+    { ...leastValues, trustDomain: 'spiffe://example.org' },
+    /trustDomain.*does not match pattern/s,
+  ],
+  ['a wrong type', { ...leastValues, host: { replicas: 'two' } }, /host\/replicas.*got string, want integer/s],
+  ['an unknown key', { ...leastValues, hosts: { replicas: 2 } }, /additional properties 'hosts' not allowed/],
+  ['an unknown key below', { ...leastValues, host: { replica: 2 } }, /additional properties 'replica' not allowed/],
+  [
+    'both ways to the admin socket: sidecar, and another hostPath',
+    {
+      ...sidecarValues,
+      spire: {
+        adminSocket: { mode: 'sidecar', sidecar: { cluster: 'herald' }, hostPath: { directory: '/run/other' } },
+      },
+    },
+    /mode is sidecar, yet spire.adminSocket.hostPath was changed.*one admin socket/,
+  ],
+  [
+    'both ways to the admin socket: hostPath, and a sidecar cluster',
+    { ...leastValues, spire: { adminSocket: { sidecar: { cluster: 'herald' } } } },
+    /mode is hostPath, yet spire.adminSocket.sidecar.cluster is set/,
+  ],
+  [
+    'a sidecar without cluster',
+    { ...leastValues, spire: { adminSocket: { mode: 'sidecar' } } },
+    /sidecar.cluster is empty: name the cluster/,
+  ],
+  [
+    'a third way to the admin socket',
+    { ...leastValues, spire: { adminSocket: { mode: 'csi' } } },
+    /must be one of 'hostPath', 'sidecar'/,
+  ],
+  [
+    'an empty audience list',
+    {
+      ...leastValues,
+      workloads: {
+        w: {
+          ...workload('w'),
+          spec: {
+            template: {
+              spec: { hostInterfaces: [{ namespace: 'wasmcloud', package: 'identity', config: { audiences: ' ' } }] },
+            },
+          },
+        },
+      },
+    },
+    /workloads\.w: its wasmcloud:identity interface lists no audiences/,
+  ],
+  ['nothing to run', { trustDomain: 'example.org' }, /workloads is empty/],
+  [
+    'a workload of another kind',
+    { ...leastValues, workloads: { w: { ...workload('w'), kind: 'Deployment' } } },
+    /must be one of 'WorkloadDeployment', 'Workload'/,
+  ],
+  [
+    'a service account without name',
+    { ...leastValues, serviceAccount: { create: false } },
+    /serviceAccount.name is empty/,
+  ],
+  ['a component twice', { ...leastValues, components: [{ name: 'a' }, { name: 'a' }] }, /a is listed twice/],
+  [
+    'a component of another trust domain',
+    { ...leastValues, components: [{ name: 'a', spiffeId: 'spiffe://other.org/a' }] },
+    /spiffe:\/\/other.org\/a, outside the trust domain example.org/,
+  ],
+  [
+    'a component with a selector that is not the host’s to state',
+    { ...leastValues, components: [{ name: 'a', selectors: ['unix:uid:0'] }] },
+    /does not match pattern/,
+  ],
+  [
+    'a label that would take the host group’s place',
+    { ...leastValues, host: { labels: { hostgroup: 'x' } } },
+    /hostgroup/,
+  ],
+  ['a privileged port', { ...leastValues, host: { http: { port: 80 } } }, /minimum: got 80, want 1,?024/],
+  ['a timeout without unit', { ...leastValues, host: { drainTimeout: '20' } }, /does not match pattern/],
+]
