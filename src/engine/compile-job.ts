@@ -5,9 +5,7 @@ import { readComponent } from './component-binary.ts'
 import { checkImports, unsupportedWasi } from './component-imports.ts'
 import { capMemory } from './core-module.ts'
 import type { ComponentDescription } from './engine.ts'
-import { glueToScript } from './glue-script.ts'
-import { slimGlue, slimGlueVersion } from './slim-glue.ts'
-import { jcoVersion, transpileComponent } from './transpile.ts'
+import { glueVersion } from './glue-version.ts'
 import { WasmFormatError } from './wasm-reader.ts'
 
 export type CompileJob = {
@@ -96,13 +94,7 @@ async function transpileCached(
   if (job.cacheDir === undefined) return transpile(job, facts)
   const cache = new ArtifactCache(job.cacheDir)
   const waits = job.waits.toSorted().join(' ')
-  const key = [
-    sha256,
-    `jco ${jcoVersion}`,
-    `glue ${slimGlueVersion}`,
-    `keep ${job.keepGlue ?? false}`,
-    `waits ${waits}`,
-  ].join('\n')
+  const key = [sha256, glueVersion, `keep ${job.keepGlue ?? false}`, `waits ${waits}`].join('\n')
   const kept = await cache.read(key)
   if (kept !== undefined) return kept
   const made = await transpile(job, facts)
@@ -119,6 +111,12 @@ async function transpile(job: CompileJob, facts: ReturnType<typeof readFacts>): 
       modules: new Map<string, Uint8Array>(),
     }
   }
+  // Loaded when needed: jco takes longer to load than a small component takes to come from the cache.
+  const [{ transpileComponent }, { slimGlue }, { glueToScript }] = await Promise.all([
+    import('./transpile.ts'),
+    import('./slim-glue.ts'),
+    import('./glue-script.ts'),
+  ])
   let transpiled: Awaited<ReturnType<typeof transpileComponent>>
   try {
     transpiled = await transpileComponent(job.bytes, { ...facts, waits: job.waits })

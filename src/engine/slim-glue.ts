@@ -18,9 +18,6 @@ export type SlimGlue =
   | { readonly slim: true; readonly source: string }
   | { readonly slim: false; readonly reason: string }
 
-/** Changes whenever this pass's output does; part of every cache key. */
-export const slimGlueVersion = 1
-
 /** jco's output does not have the shape this pass was written for. */
 class NotRecognised extends Error {
   override readonly name = 'NotRecognised'
@@ -28,7 +25,7 @@ class NotRecognised extends Error {
 
 /**
  * jco 1.35.0 wraps every import and export call in objects of the component model's async tasks, also for components that have none
- * (`docs/decisions/0102-slim-glue.md`). This pass removes that bookkeeping on the syntax tree, lets a suspending import that has its
+ * (`docs/decisions/engine-slim-glue.md`). This pass removes that bookkeeping on the syntax tree, lets a suspending import that has its
  * result at once return it without suspending, and drops what is then unused. It recognises statement by statement what it removes;
  * if a trace of the bookkeeping is left at the end, or anything is not recognised, the caller keeps jco's own output.
  */

@@ -2,9 +2,6 @@ import { generate } from '@bytecodealliance/jco/component'
 import { parseInterfaceName } from './component-imports.ts'
 import type { WitInterface } from './engine.ts'
 
-/** The release of jco's generator whose output {@link slimGlue} knows; part of every cache key. */
-export const jcoVersion = '1.35.0'
-
 export type TranspiledFiles = { readonly glue: string; readonly modules: ReadonlyMap<string, Uint8Array> }
 
 /**
