@@ -43,4 +43,6 @@ export const catalog: readonly ComponentSource[] = [
     purpose: 'hello, its SPIFFE ID and wasi:cli/run, without a generator of bindings',
     language: 'go',
   },
+  { name: 'config-c', purpose: 'answers its own settings: wasi:config', language: 'c' },
+  { name: 'logging-c', purpose: 'writes log records when asked: wasi:logging', language: 'c' },
 ]

@@ -35,7 +35,7 @@ export async function assembleWit(root: string, componentName: string): Promise<
   }
   visit(own)
   // A world may ask for an older 0.2.x: what it uses of the newer text was there too, and the component says the older version.
-  const asked = /\bwasi:[a-z]+\/[a-z-]+@(0\.2\.\d+)/.exec(own)?.[1] ?? wasiVersion
+  const asked = /\bwasi:[a-z]+\/[a-z-]+@(0\.2\.\d+)(?![\d-])/.exec(own)?.[1] ?? wasiVersion
   const packages = [...needed.values()].map((text) => nest(text).replaceAll(`@${wasiVersion}`, `@${asked}`))
   return [own, ...packages].join('\n')
 }

@@ -16,6 +16,11 @@ export interface Capability {
    * `wasmcloud:identity/store#get`, `ns:pkg/iface#[method]res.name`. The engine suspends the guest's stack in these and only these.
    */
   readonly waits: readonly string[]
+  /**
+   * Interfaces it calls on guests that export them, with version: `wasmcloud:messaging/handler@0.2.0`. A component that exports one is
+   * configured like one that imports it, and needs neither `wasi:http` nor `wasi:cli/run`. Default: none.
+   */
+  readonly handles?: readonly string[]
   /** Once per host, before the first `configure`. */
   start(options: { signal: AbortSignal }): Promise<void>
   /**
@@ -26,9 +31,17 @@ export interface Capability {
   configure(
     component: ComponentFacts,
     entries: readonly HostInterface[],
-    options: { signal: AbortSignal },
+    options: ConfigureOptions,
   ): Promise<CellBinding>
   [Symbol.asyncDispose](): Promise<void>
+}
+
+export type ConfigureOptions = {
+  readonly signal: AbortSignal
+  /** `localResources.config` of the component. Default: nothing. */
+  readonly localConfig?: Readonly<Record<string, string>>
+  /** Of `Capability.handles`, those that the component exports, without version. Default: none. */
+  readonly exported?: readonly string[]
 }
 
 /** What connects one component in its cell to one capability on the control thread. */
@@ -44,6 +57,11 @@ export interface CellBinding {
   handle(method: string, payload: unknown, options: { signal: AbortSignal }): Promise<unknown>
   /** Called once with a function that sends a message to the cell (to every cell of the component). */
   attach(send: (message: unknown) => void): void
+  /**
+   * What its cell does: `serving` once it takes calls, also after each restart; `draining` when it is to take no new ones; `gone` when
+   * its thread has ended, with every call that was under way.
+   */
+  onCell?(state: 'serving' | 'draining' | 'gone'): void
   /** The component is gone: forget what belongs to it. Idempotent. */
   release(): void
 }
@@ -54,6 +72,13 @@ export interface CellChannel {
   request(method: string, payload: unknown, options: { signal: AbortSignal }): Promise<unknown>
   /** Messages sent through `attach`'s function. */
   onMessage(listener: (message: unknown) => void): void
+  /**
+   * Calls a function of the guest's exported interface `name` (without version), on an instance of its own for that long. Arguments and
+   * result are as jco maps them. Waits for a free instance; the request timeout of the component bounds all of it.
+   * @throws what the guest returned as `err`, as an Error with a `payload`; else an Error: the guest trapped, is busy, or took too long.
+   * Every engine offers it; stand-ins for one may not.
+   */
+  callGuest?(name: string, fn: string, args: readonly unknown[]): Promise<unknown>
 }
 
 export interface CellCapabilityModule {

@@ -7,6 +7,10 @@ import { wasiInterfaces } from '../wasi/wasi-interfaces.ts'
 export const capabilityInterfaces: readonly { readonly capability: string; readonly interface: string }[] = [
   { capability: 'identity', interface: 'wasmcloud:identity/store@0.0.1' },
   { capability: 'credentials', interface: 'herald:credentials/store@0.1.0' },
+  { capability: 'config', interface: 'wasi:config/store@0.2.0-rc.1' },
+  { capability: 'config', interface: 'wasi:config/store@0.2.0-draft' },
+  { capability: 'config', interface: 'wasi:config/runtime@0.2.0-draft' },
+  { capability: 'logging', interface: 'wasi:logging/logging@0.1.0-draft' },
 ]
 
 export type AssessedImport =

@@ -97,10 +97,10 @@ export const errorCodes = {
   },
 
   // health
-  ERR_HEALTH_LISTEN: { exitCode: 1, meaning: 'The address for health and metrics cannot be listened on.' },
+  ERR_HEALTH_LISTEN: { exitCode: 4, meaning: 'The address for health and metrics cannot be listened on.' },
 
   // ingress
-  ERR_INGRESS_LISTEN: { exitCode: 1, meaning: 'The address for HTTP cannot be listened on.' },
+  ERR_INGRESS_LISTEN: { exitCode: 4, meaning: 'The address for HTTP cannot be listened on.' },
   ERR_INGRESS_BAD_REQUEST: { exitCode: 2, meaning: 'An HTTP request is malformed, or does not name one host.' },
   ERR_INGRESS_NO_ROUTE: {
     exitCode: 2,
@@ -242,6 +242,16 @@ export const errorCodes = {
   ERR_FEDERATION_ANSWER_INVALID: {
     exitCode: 1,
     meaning: 'A relying party answered with something that is not in its published format.',
+  },
+
+  // capabilities
+  ERR_CAPABILITY_CONFIG: {
+    exitCode: 2,
+    meaning: 'A hostInterfaces entry has a setting that the capability does not know, or one that cannot be right.',
+  },
+  ERR_CAPABILITY_UNAVAILABLE: {
+    exitCode: 4,
+    meaning: 'What stands behind a capability (NATS, Redis, a directory, an object store) cannot be reached or failed.',
   },
 
   // wasi

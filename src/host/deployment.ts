@@ -136,7 +136,7 @@ export function createDeployment(
   const runAll = async (prepared: readonly PreparedComponent[], exposures: readonly HttpExposure[]): Promise<void> => {
     const runs = prepared.filter(({ role }) => role === 'run')
     const service = prepared.find(({ role }) => role === 'service')
-    const serves = exposures.length > 0 || service !== undefined
+    const serves = exposures.length > 0 || service !== undefined || prepared.some(({ role }) => role === 'handler')
     const tasks = replicas.flatMap(({ cell }) => [
       ...runs.map((component) => runOnce(cell, component)),
       ...(service === undefined ? [] : [runService(cell, service)]),

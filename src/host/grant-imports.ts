@@ -5,53 +5,74 @@ import { HeraldError } from '../errors/herald-error.ts'
 import type { HostInterface } from '../manifest/host-interface.ts'
 
 /** A capability a component imports, and the `hostInterfaces` entries that allow it. */
-export type Grant = { readonly capability: Capability; readonly entries: readonly [HostInterface, ...HostInterface[]] }
+export type Grant = {
+  readonly capability: Capability
+  readonly entries: readonly [HostInterface, ...HostInterface[]]
+  /** Of the capability's `handles`, those that the component exports, without version. */
+  readonly exported: readonly string[]
+}
 
 /**
- * Which capability serves each import, if the workload lists it: deny by default. Imports that no capability serves (WASI, and what
+ * Which capability serves each import, and calls each export that is one of its `handles`, if the workload lists it: deny by default. Imports that no capability serves (WASI, and what
  * this host does not know) are left to the engine, which refuses the unknown ones.
  * @throws ERR_WORKLOAD_IMPORT_DENIED
  */
 export function grantImports(
   component: string,
-  { imports }: ComponentDescription,
+  { imports, exports }: ComponentDescription,
   capabilities: readonly Capability[],
   hostInterfaces: readonly HostInterface[],
 ): readonly Grant[] {
-  const granted = new Map<Capability, Set<HostInterface>>()
-  for (const { name } of imports) {
-    const capability = capabilities.find(({ interfaces }) => interfaces.some((served) => servesInterface(served, name)))
-    if (capability === undefined) continue
+  const granted = new Map<Capability, { entries: Set<HostInterface>; exported: Set<string> }>()
+  const grant = (capability: Capability, name: string, verb: 'imports' | 'exports'): void => {
     const entries = hostInterfaces.filter((entry) => allows(entry, name))
-    if (entries.length === 0) throw denied(component, name, hostInterfaces)
-    const known = granted.get(capability) ?? new Set()
-    for (const entry of entries) known.add(entry)
+    if (entries.length === 0) throw denied(component, verb, name, hostInterfaces)
+    const known = granted.get(capability) ?? { entries: new Set(), exported: new Set() }
+    for (const entry of entries) known.entries.add(entry)
+    if (verb === 'exports') known.exported.add(parseInterfaceName(name).base)
     granted.set(capability, known)
   }
-  return [...granted].flatMap(([capability, entries]) => {
+  for (const { name } of imports) {
+    const capability = capabilities.find(({ interfaces }) => interfaces.some((served) => servesInterface(served, name)))
+    if (capability !== undefined) grant(capability, name, 'imports')
+  }
+  for (const { name } of exports) {
+    const capability = capabilities.find(({ handles }) => handles?.some((handled) => servesInterface(handled, name)))
+    if (capability !== undefined) grant(capability, name, 'exports')
+  }
+  return [...granted].flatMap(([capability, { entries, exported }]) => {
     const [first, ...rest] = entries
-    return first === undefined ? [] : [{ capability, entries: [first, ...rest] as const }]
+    return first === undefined ? [] : [{ capability, entries: [first, ...rest] as const, exported: [...exported] }]
   })
 }
 
-/** Whether a `hostInterfaces` entry lists the interface `wanted` (`wasmcloud:identity/store@0.0.1`); an entry without version lists all. */
+/**
+ * Whether a `hostInterfaces` entry lists the interface `wanted` (`wasmcloud:identity/store@0.0.1`); an entry without version lists all.
+ * An interface `types` comes with whatever the entry lists of its package: it is of no use alone.
+ */
 export function allows(entry: HostInterface, wanted: string): boolean {
   const { base } = parseInterfaceName(wanted)
   const version = entry.version === undefined ? '' : `@${entry.version}`
-  return entry.interfaces.some((name) => {
+  const implied = entry.interfaces.length > 0 ? ['types'] : []
+  return [...entry.interfaces, ...implied].some((name) => {
     const offered = `${entry.namespace}:${entry.package}/${name}`
     return offered === base && servesInterface(`${offered}${version}`, wanted)
   })
 }
 
-function denied(component: string, wanted: string, hostInterfaces: readonly HostInterface[]): HeraldError {
+function denied(
+  component: string,
+  verb: 'imports' | 'exports',
+  wanted: string,
+  hostInterfaces: readonly HostInterface[],
+): HeraldError {
   const { base, package: wit = '', version } = parseInterfaceName(wanted)
   const [namespace, packageName] = wit.split(':')
   const near = hostInterfaces.some((entry) => entry.namespace === namespace && entry.package === packageName)
   const entry = `{namespace: ${namespace}, package: ${packageName}, interfaces: [${base.slice(wit.length + 1)}]${version === undefined ? '' : `, version: ${version}`}}`
   return new HeraldError(
     'ERR_WORKLOAD_IMPORT_DENIED',
-    `component ${component} imports ${wanted}, which its workload ${near ? 'lists with other interfaces or another version' : 'does not list'} in hostInterfaces`,
+    `component ${component} ${verb} ${wanted}, which its workload ${near ? 'lists with other interfaces or another version' : 'does not list'} in hostInterfaces`,
     { hint: `allow it by an entry such as ${entry}, with the config it needs` },
   )
 }

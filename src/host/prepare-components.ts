@@ -18,7 +18,8 @@ export type PreparedComponent = {
   /** What the host itself found out; the only source of selectors. */
   readonly facts: ComponentFacts
   readonly bytes: Uint8Array
-  readonly role: 'http' | 'run' | 'service'
+  /** `handler`: only capabilities call it. */
+  readonly role: 'http' | 'run' | 'service' | 'handler'
   readonly grants: readonly Grant[]
   readonly limits: ComponentLimits
   readonly resources: LocalResources
@@ -58,7 +59,8 @@ export async function prepareComponents(
         pullPolicy: unit.imagePullPolicy,
       })
       const description = await context.engine.inspect(bytes, { signal })
-      const role = roleOf(name, description, isService)
+      const handled = context.capabilities.flatMap(({ handles = [] }) => handles)
+      const role = roleOf(name, description, isService, handled)
       return {
         facts: {
           lattice: context.lattice,
@@ -83,17 +85,25 @@ export async function prepareComponents(
 }
 
 /** @throws ERR_WORKLOAD_NOTHING_TO_RUN */
-function roleOf(name: string, description: ComponentDescription, isService: boolean): PreparedComponent['role'] {
+function roleOf(
+  name: string,
+  description: ComponentDescription,
+  isService: boolean,
+  handled: readonly string[],
+): PreparedComponent['role'] {
   const runs = exports(description, 'wasi:cli/run@0.2.0')
   const handles = exports(description, 'wasi:http/incoming-handler@0.2.0')
   if (isService && runs) return 'service'
   if (!isService && handles) return 'http'
+  if (!isService && handled.some((wanted) => exports(description, wanted))) return 'handler'
   if (!isService && runs) return 'run'
   const found = description.exports.map((interface_) => interface_.name).join(', ')
-  const wanted = isService ? 'wasi:cli/run' : 'wasi:http/incoming-handler or wasi:cli/run'
+  const wanted = isService
+    ? 'wasi:cli/run of WASI 0.2'
+    : ['wasi:http/incoming-handler', 'wasi:cli/run of WASI 0.2', ...handled].join(' or ')
   throw new HeraldError(
     'ERR_WORKLOAD_NOTHING_TO_RUN',
-    `component ${name} exports ${found === '' ? 'nothing' : found}, but not ${wanted} of WASI 0.2`,
+    `component ${name} exports ${found === '' ? 'nothing' : found}, but not ${wanted}`,
     { hint: 'a host starts components by these exports only: build it for the right world' },
   )
 }

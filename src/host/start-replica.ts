@@ -31,8 +31,8 @@ export async function startReplica(
   const specs: ComponentSpec[] = []
   for (const { facts, bytes, grants, limits, resources } of components) {
     const bindings = []
-    for (const { capability, entries } of grants) {
-      const binding = await capability.configure(facts, entries, { signal })
+    for (const { capability, entries, exported } of grants) {
+      const binding = await capability.configure(facts, entries, { signal, exported, localConfig: resources.config })
       stack.defer(() => binding.release())
       bindings.push(binding)
     }

@@ -46,6 +46,8 @@ export type ComponentService =
   | { readonly kind: 'http'; readonly hosts: readonly string[] | 'any' }
   /** Runs once, to completion. */
   | { readonly kind: 'run' }
+  /** Capabilities call it: messages, for one. */
+  | { readonly kind: 'handler' }
   /** Runs as long as the workload does. */
   | { readonly kind: 'service' }
 
@@ -58,8 +60,8 @@ export type WorkloadStatus = {
   readonly components: readonly ComponentStatus[]
   /** One for each replica. */
   readonly cells: readonly CellState[]
-  /** Exit codes of `wasi:cli/run` components that have ended, by component; the last one of a service. */
-  readonly exitCodes: Readonly<Record<string, number>>
   /** Of the same replicas, since each was started. */
   readonly metrics: readonly CellMetrics[]
+  /** Exit codes of `wasi:cli/run` components that have ended, by component; the last one of a service. */
+  readonly exitCodes: Readonly<Record<string, number>>
 }

@@ -8,6 +8,7 @@ import { buildComponents } from '../../scripts/build-components.ts'
 import { createCredentialsCapability } from '../../src/capabilities/credentials/credentials-capability.ts'
 import { createIdentityCapability } from '../../src/capabilities/identity/identity-capability.ts'
 import { assessComponent, capabilityInterfaces } from '../../src/cli/assess-component.ts'
+import { createBackedCapabilities } from '../../src/cli/backed-capabilities.ts'
 import { systemClock } from '../../src/clock/clock.ts'
 import { createLog } from '../../src/observability/log.ts'
 import { runHerald, systemNode } from './herald-process.ts'
@@ -178,9 +179,10 @@ test('herald inspect knows the interfaces of every capability a host is given', 
   const options = { svids, fetch, log: createLog({ level: 'silent' }), clock: systemClock }
   await using identity = createIdentityCapability(options)
   await using credentials = createCredentialsCapability(options)
+  await using backed = createBackedCapabilities(options)
   assert.deepEqual(
     capabilityInterfaces,
-    [identity, credentials].flatMap(({ name, interfaces }) =>
+    [identity, credentials, ...backed.all].flatMap(({ name, interfaces }) =>
       interfaces.map((served) => ({ capability: name, interface: served })),
     ),
   )

@@ -1,0 +1,132 @@
+import { readFile } from 'node:fs/promises'
+import { buildComponents } from '../../scripts/build-components.ts'
+import type { Capability } from '../../src/capabilities/capability.ts'
+import { systemClock } from '../../src/clock/clock.ts'
+import { createEngine } from '../../src/engine/create-engine.ts'
+import { defaultLimits } from '../../src/engine/default-limits.ts'
+import { createHost, type Host, type WorkloadHandle } from '../../src/host/host.ts'
+import { createIngress } from '../../src/ingress/create-ingress.ts'
+import { parseManifest } from '../../src/manifest/parse-manifest.ts'
+import { createLog, type Log } from '../../src/observability/log.ts'
+import { httpCall } from '../support/http-call.ts'
+import { startLog } from '../support/log.ts'
+
+export type HouseWorkload = {
+  /** A component of components/. */
+  readonly component: string
+  /** `hostInterfaces` beside wasi:http, each as inline YAML. */
+  readonly interfaces?: readonly string[]
+  /** `localResources.config`. */
+  readonly config?: Readonly<Record<string, string>>
+  readonly namespace?: string
+  readonly name?: string
+  readonly replicas?: number
+  readonly poolSize?: number
+}
+
+/** A whole host without the command: manifests are parsed, real components run in real cells, HTTP comes through the ingress. */
+export type CapabilityHouse = AsyncDisposable & {
+  readonly host: Host
+  readonly log: Log
+  /** All records so far. */
+  records(): readonly Record<string, unknown>[]
+  deploy(workload: HouseWorkload): Promise<DeployedWorkload>
+}
+
+export type DeployedWorkload = {
+  readonly handle: WorkloadHandle
+  /** GET, with the query encoded. */
+  get(path: string, query?: Readonly<Record<string, string>>): Promise<{ status: number; text: string }>
+}
+
+export async function openCapabilityHouse(capabilities: (log: Log) => readonly Capability[]): Promise<CapabilityHouse> {
+  const { append, text } = startLog('capability-house')
+  const log = createLog({ level: 'trace', destination: { write: append } })
+  await using cleanup = new AsyncDisposableStack()
+  const made = capabilities(log)
+  for (const capability of made) cleanup.use(capability)
+  const engine = cleanup.use(createEngine({ log, clock: systemClock }))
+  const ingress = cleanup.use(await createIngress({ log, host: '127.0.0.1', port: 0 }))
+  const host = cleanup.use(
+    await createHost(
+      {
+        engine,
+        ingress,
+        capabilities: made,
+        lattice: 'default',
+        environment: undefined,
+        labels: {},
+        images: {
+          async fetch(image) {
+            const name = image.reference.replace('file:///', '')
+            const built = await buildComponents([name], { log: append })
+            return { bytes: await readFile(built.get(name)!), digest: `sha256:${'0'.repeat(64)}` }
+          },
+        },
+        log,
+        clock: systemClock,
+        limits: defaultLimits,
+      },
+      { signal: AbortSignal.timeout(30_000) },
+    ),
+  )
+  const owned = cleanup.move()
+  let next = 0
+  return {
+    host,
+    log,
+    records: () =>
+      text()
+        .split('\n')
+        .filter((line) => line.startsWith('{'))
+        .map((line) => JSON.parse(line)),
+    async deploy(options) {
+      const hostName = `w${++next}.test`
+      const { workloads } = parseManifest(manifest(options, hostName), {
+        file: 'test.yaml',
+        baseDirectory: '/',
+        isFile: () => true,
+      })
+      const handle = await host.deploy(workloads[0]!, { signal: AbortSignal.timeout(120_000) })
+      return {
+        handle,
+        async get(path, query = {}) {
+          const search = Object.entries(query).map(([key, value]) => `${key}=${encodeURIComponent(value)}`)
+          const url = `http://127.0.0.1:${ingress.address.port}${path}${search.length > 0 ? `?${search.join('&')}` : ''}`
+          const { status, text } = await httpCall(url, { host: hostName })
+          return { status, text }
+        },
+      }
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+function manifest(
+  {
+    component,
+    interfaces = [],
+    config = {},
+    namespace = 'shop',
+    name = component,
+    replicas = 1,
+    poolSize = 2,
+  }: HouseWorkload,
+  hostName: string,
+): string {
+  return `apiVersion: runtime.wasmcloud.dev/v1alpha1
+kind: WorkloadDeployment
+metadata: {name: ${name}, namespace: ${namespace}}
+spec:
+  replicas: ${replicas}
+  template:
+    spec:
+      components:
+      - name: ${component}
+        image: file:///${component}
+        poolSize: ${poolSize}
+        localResources: {config: ${JSON.stringify(config)}}
+      hostInterfaces:
+      - {namespace: wasi, package: http, interfaces: [incoming-handler], config: {host: ${hostName}}}
+${interfaces.map((entry) => `      - ${entry}\n`).join('')}`
+}
