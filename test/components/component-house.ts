@@ -52,19 +52,24 @@ export async function openComponentHouse(): Promise<ComponentHouse> {
     return readFile(built.get(name)!)
   }
 
+  const described = new Map<string, Promise<ComponentDescription>>()
+  const inspect = (name: string): Promise<ComponentDescription> => {
+    const description = described.get(name) ?? load(name).then((bytes) => engine.inspect(bytes))
+    described.set(name, description)
+    return description
+  }
+
   return {
     issuer: authority.issuer,
     logText: text,
-    async inspect(name) {
-      return engine.inspect(await load(name))
-    },
+    inspect,
     async deploy(
       name,
       { environment = {}, args = [], allowedHosts = [], audiences = 'sts.amazonaws.com', poolSize = 2 } = {},
     ) {
       const bytes = await load(name)
-      const { imports, exports } = await engine.inspect(bytes)
-      const signal = AbortSignal.timeout(30_000)
+      const { imports, exports } = await inspect(name)
+      const signal = AbortSignal.timeout(60_000)
       const wantsIdentity = imports.some((wit) => identity.interfaces.includes(wit.name))
       const facts = componentFacts({ componentName: name, workloadName: name })
       const entry = {

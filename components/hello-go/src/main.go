@@ -28,7 +28,8 @@ func handle(request incomingRequest, out responseOutparam) {
 }
 
 func run() bool {
-	fmt.Println("hello from Go,", strings.Join(os.Args[1:], " "))
+	// A host may give no arguments at all, not even a name.
+	fmt.Println("hello from Go,", strings.Join(os.Args[min(1, len(os.Args)):], " "))
 	id, err := spiffeID(audience)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err.message)
