@@ -22,6 +22,7 @@ export type HostCommandOptions = CommonOptions &
     readonly spireAdminSocket?: string
     readonly spireWorkloadSocket?: string
     readonly http: ListenAddress
+    readonly health?: ListenAddress
     readonly lattice: string
     readonly label?: Readonly<Record<string, string>>
     readonly allowHostPath?: readonly string[]
@@ -57,6 +58,12 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
       )
         .argParser(parseListenAddress)
         .default({ host: '127.0.0.1', port: 8000 }, '127.0.0.1:8000'),
+    )
+    .addOption(
+      new Option(
+        '--health <address>',
+        'where GET /livez, /readyz and /metrics are answered, without authentication; off by default. In a pod: :8081',
+      ).argParser(parseListenAddress),
     )
     .option('--lattice <name>', 'the lattice selector of every component on this host', 'default')
     .option('--environment <name>', 'the environment selector, and what a manifest may ask for; none by default')

@@ -11,6 +11,7 @@ import type { LatticeCredentials, LatticeTls } from '../lattice/nats-options.ts'
 import type { Log } from '../observability/log.ts'
 import { wasiInterfaces } from '../wasi/wasi-interfaces.ts'
 import { capabilityInterfaces } from './assess-component.ts'
+import type { HostOperations } from './host-operations.ts'
 import type { RegistryImages } from './registry-images.ts'
 import type { WiredHost } from './wire-host.ts'
 
@@ -35,6 +36,7 @@ export type LatticeHostContext = {
   readonly version: string
   readonly inKubernetes: boolean
   readonly drainTimeoutMs: number
+  readonly operations?: HostOperations | undefined
   readonly log: Log
   /** Draining begins when it aborts. */
   readonly signal: AbortSignal
@@ -58,6 +60,7 @@ export async function serveOnLattice(options: LatticeHostOptions, context: Latti
     tls: latticeTls(options),
     ...(credentials && { credentials }),
   })
+  context.operations?.watchLattice(lattice)
   await using control = createControl({
     lattice,
     host: controlHost(context),

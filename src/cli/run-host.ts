@@ -36,6 +36,18 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
     log.warn({ event: 'manifest.warning', ...where }, message)
   }
 
+  await using operations =
+    options.health &&
+    (await (
+      await import('./host-operations.ts')
+    ).openHostOperations({
+      address: options.health,
+      version: heraldVersion(),
+      hostId: options.hostId,
+      lattice: nats !== undefined,
+      log,
+      signal,
+    }))
   const images = await openRegistryImages(options, readRegistryEnvironment(), { log, signal })
   const labels = { ...(nats !== undefined && { hostgroup: options.hostgroup }), ...options.label }
   await using authority = createSpireAuthority({
@@ -48,6 +60,7 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
   await using wired = await wireHost(
     {
       authority,
+      operations,
       log,
       http: options.http,
       lattice: options.lattice,
@@ -71,6 +84,7 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
     if (signal.aborted) return
     throw error
   }
+  operations?.serving()
   const serving = workloads.flatMap((handle) => {
     const { namespace, name, components } = handle.status()
     return components.map((component) => ({
@@ -83,7 +97,7 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
   })
   environment.stdout.write(
     options.output === 'json'
-      ? `${JSON.stringify({ event: 'ready', hostId: wired.host.id, http: wired.url, components: serving })}\n`
+      ? `${JSON.stringify({ event: 'ready', hostId: wired.host.id, http: wired.url, health: operations?.url, components: serving })}\n`
       : serving.length === 0
         ? `Taking work from ${nats?.join(', ')}, serving on ${wired.url}\n`
         : `Serving ${serving.map(({ workload, component }) => `${workload}/${component}`).join(', ')} on ${wired.url}\n`,
@@ -94,7 +108,17 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
   } else {
     const { serveOnLattice } = await import('./lattice-host.ts')
     const { inKubernetes } = environment
-    const context = { wired, images, labels, version: heraldVersion(), inKubernetes, drainTimeoutMs, log, signal }
+    const context = {
+      wired,
+      images,
+      labels,
+      version: heraldVersion(),
+      inKubernetes,
+      drainTimeoutMs,
+      operations,
+      log,
+      signal,
+    }
     await serveOnLattice({ ...options, nats }, context)
   }
   await diagnosis

@@ -9,6 +9,7 @@ import { createSvidSource } from '../identity/svid-source.ts'
 import { createIngress } from '../ingress/create-ingress.ts'
 import { createFileImageSource, type ImageSource } from '../manifest/image-source.ts'
 import type { Log } from '../observability/log.ts'
+import type { HostOperations } from './host-operations.ts'
 import type { ListenAddress } from './option-values.ts'
 
 export type WireHostOptions = {
@@ -18,6 +19,8 @@ export type WireHostOptions = {
   readonly images?: ImageSource
   /** Stays the caller's. */
   readonly authority: SvidAuthority
+  /** Stays the caller's; without it nothing is measured. */
+  readonly operations?: HostOperations | undefined
   readonly log: Log
   readonly http: ListenAddress
   readonly lattice: string
@@ -39,14 +42,17 @@ export type WiredHost = AsyncDisposable & {
 
 /** Puts a host together: authority → SVIDs → capabilities, engine and ingress → host. Disposal takes it apart in reverse. */
 export async function wireHost(options: WireHostOptions, { signal }: { signal: AbortSignal }): Promise<WiredHost> {
-  const { authority, log } = options
+  const { operations, log } = options
+  const authority = operations?.measureAuthority(options.authority) ?? options.authority
   const clock = systemClock
   await using stack = new AsyncDisposableStack()
   const svids = stack.use(createSvidSource({ authority, clock, log }))
-  const identity = stack.use(createIdentityCapability({ svids, log, clock }))
+  const identity = stack.use(
+    createIdentityCapability({ svids, log, clock, ...(operations && { audit: operations.audit }) }),
+  )
   const credentials = stack.use(createCredentialsCapability({ svids, fetch, clock, log }))
   const engine = stack.use(createEngine({ log, clock }))
-  const ingress = stack.use(await createIngress({ ...options.http, log }))
+  const ingress = stack.use(await createIngress({ ...options.http, timed: operations !== undefined, log }))
   const host = stack.use(
     await createHost(
       {
@@ -71,6 +77,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       { signal },
     ),
   )
+  operations?.watch({ host, ingress, svids })
   const owned = stack.move()
   return {
     host,

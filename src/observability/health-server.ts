@@ -20,11 +20,11 @@ export interface HealthServer extends AsyncDisposable {
   readonly url: string
 }
 
-/** One scrape costs something: whoever asks meanwhile gets the same answer. */
 const maxConnections = 64
 
 /** `GET /livez`, `/readyz` (200 or 503, `{"status", "reasons"}`) and `/metrics`. @throws ERR_HEALTH_LISTEN */
 export async function startHealthServer(options: HealthOptions): Promise<HealthServer> {
+  // A scrape costs something: whoever asks meanwhile gets the same answer.
   let scrape: Promise<string> | undefined
   const pages: Readonly<Record<string, (response: ServerResponse) => Promise<void>>> = {
     '/livez': async (response) => answerReasons(response, 'live', await options.failures()),
@@ -39,13 +39,14 @@ export async function startHealthServer(options: HealthOptions): Promise<HealthS
 
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     const page = pages[(request.url ?? '').split('?', 1)[0] ?? '']
-    if (page === undefined) return answer(response, 404, 'text/plain', 'try /livez, /readyz or /metrics\n')
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
+    if (page === undefined) answer(response, 404, 'text/plain', 'try /livez, /readyz or /metrics\n')
+    else if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD')
-      return answer(response, 405, 'text/plain', 'only GET\n')
+      answer(response, 405, 'text/plain', 'only GET\n')
+    } else {
+      // Whatever failed is told to those who run the host by its log, not to whoever can reach this port.
+      page(response).catch(() => answer(response, 500, 'text/plain', 'see the log of the host\n'))
     }
-    // Whatever failed is told to those who run the host by its log, not to whoever can reach this port.
-    page(response).catch(() => answer(response, 500, 'text/plain', 'see the log of the host\n'))
   }
 
   const server = createServer({ maxHeaderSize: 8_192, headersTimeout: 5_000, requestTimeout: 10_000 }, onRequest)
@@ -83,7 +84,10 @@ function answerReasons(response: ServerResponse, status: string, reasons: readon
 }
 
 function answer(response: ServerResponse, status: number, type: string, body: string): void {
-  if (response.headersSent) return void response.destroy()
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
   response.writeHead(status, {
     'content-type': type,
     'content-length': Buffer.byteLength(body),

@@ -59,7 +59,11 @@ function toMetricData(name: MetricName, points: readonly MetricPoint[], times: T
 /** The name without `_total`, `_bucket` and so on: the unit is added as OpenTelemetry's rules for Prometheus have it, which the serializer leaves out. */
 export function prometheusBaseName(name: MetricName): string {
   const { unit, kind }: MetricDefinition = metricCatalog[name]
-  const suffixes: Readonly<Record<string, string>> = { s: '_seconds', By: '_bytes', '1': kind === 'gauge' ? '_ratio' : '' }
+  const suffixes: Readonly<Record<string, string>> = {
+    s: '_seconds',
+    By: '_bytes',
+    '1': kind === 'gauge' ? '_ratio' : '',
+  }
   return `${name.replaceAll('.', '_')}${suffixes[unit] ?? ''}`
 }
 

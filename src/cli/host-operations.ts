@@ -1,0 +1,192 @@
+import type { Host } from '../host/host.ts'
+import type { AuditSink } from '../identity/audit.ts'
+import { auditToLog } from '../identity/audit.ts'
+import type { SvidAuthority } from '../identity/svid-authority.ts'
+import type { SvidSource } from '../identity/svid-source.ts'
+import type { Ingress } from '../ingress/ingress.ts'
+import type { Lattice } from '../lattice/lattice.ts'
+import { mergeDurations } from '../observability/duration-series.ts'
+import { startHealthServer } from '../observability/health-server.ts'
+import type { Log } from '../observability/log.ts'
+import { createMetrics, type MetricPoint } from '../observability/metrics.ts'
+import { createProcessMetrics, eventLoopPoints } from '../observability/process-metrics.ts'
+import { prometheusContentType, prometheusText } from '../observability/prometheus-text.ts'
+import { createReadiness } from '../observability/readiness.ts'
+import { measureAuthority } from './measure-authority.ts'
+import type { ListenAddress } from './option-values.ts'
+
+/** Probes and metrics of one host, gathered from its parts as they come up. */
+export interface HostOperations extends AsyncDisposable {
+  /** Where they are served. */
+  readonly url: string
+  /** The same authority, its fetches timed. */
+  measureAuthority(authority: SvidAuthority): SvidAuthority
+  /** The log, and the counts. */
+  readonly audit: AuditSink
+  watch(parts: { host: Host; ingress: Ingress; svids: SvidSource }): void
+  watchLattice(lattice: Lattice): void
+  /** All that was given on the command line serves. */
+  serving(): void
+}
+
+export type HostOperationsOptions = {
+  readonly address: ListenAddress
+  readonly version: string
+  readonly hostId: string | undefined
+  /** Whether the host is ready only once NATS was connected. */
+  readonly lattice: boolean
+  readonly log: Log
+  /** The host is not ready from the moment it aborts. */
+  readonly signal: AbortSignal
+}
+
+/** How long a thread may take to answer a probe. */
+const answerWithinMs = 2_000
+/** A thread that was told to end and has not in this time will not: only a new process helps. */
+const endWithinMs = 10_000
+
+/** @throws ERR_HEALTH_LISTEN */
+export async function openHostOperations(options: HostOperationsOptions): Promise<HostOperations> {
+  const { log, signal } = options
+  await using stack = new AsyncDisposableStack()
+  const startedAt = new Date()
+  const readiness = createReadiness()
+  const onServing = readiness.require('http', 'workloads are being started')
+  const onConnected = options.lattice ? readiness.require('nats', 'it has not been connected yet') : () => {}
+  const onSignal = (): void => readiness.end('the host is ending')
+  signal.addEventListener('abort', onSignal, { once: true })
+  if (signal.aborted) onSignal()
+  stack.defer(() => signal.removeEventListener('abort', onSignal))
+
+  const metrics = createMetrics({
+    onSourceError: (error) =>
+      log.error({ event: 'metrics.source_failed', err: error }, 'some metrics could not be read'),
+  })
+  metrics.addSource(stack.use(createProcessMetrics('control')).source)
+  let watched: { host: Host; ingress: Ingress } | undefined
+
+  /** A guest that does not yield is no failure: its cell is ended. One whose thread cannot be ended is. */
+  async function failures(): Promise<readonly string[]> {
+    if (watched === undefined) return []
+    const readings = await watched.ingress.measure({ timeoutMs: answerWithinMs })
+    return [
+      ...readings.flatMap((reading, index) =>
+        reading === undefined ? [`ingress thread ${index} did not answer within ${answerWithinMs / 1000} s`] : [],
+      ),
+      ...watched.host
+        .status()
+        .flatMap(({ namespace, name, metrics }) =>
+          metrics.some(({ endingMs }) => endingMs > endWithinMs)
+            ? [`a cell of ${namespace}/${name} cannot be ended`]
+            : [],
+        ),
+    ]
+  }
+
+  const server = stack.use(
+    await startHealthServer({
+      ...options.address,
+      failures,
+      unready: readiness.reasons,
+      metricsContentType: prometheusContentType,
+      async metrics() {
+        const resource = {
+          'service.name': 'herald-host',
+          'service.version': options.version,
+          ...(options.hostId !== undefined && { 'service.instance.id': options.hostId }),
+        }
+        return prometheusText(await metrics.collect(), { resource, startedAt, now: new Date() })
+      },
+    }),
+  )
+  log.info({ event: 'health.listening', url: server.url }, 'probes and metrics are served')
+
+  const toLog = auditToLog(log)
+  const owned = stack.move()
+  return {
+    url: server.url,
+    measureAuthority: (authority) => measureAuthority(authority, metrics),
+    audit(event) {
+      toLog(event)
+      switch (event.kind) {
+        case 'granted':
+          return metrics.add('herald.identity.deliveries', 1)
+        case 'delivered':
+          return metrics.add('herald.identity.deliveries', event.count)
+        case 'renewed':
+          return metrics.add('herald.svid.renewals', 1)
+        case 'evicted':
+          return metrics.add('herald.svid.evictions', 1, { 'herald.svid.eviction.reason': event.reason })
+        case 'refused':
+          return metrics.add('herald.identity.refusals', event.count, { 'error.type': event.code })
+      }
+    },
+    watch({ host, ingress, svids }) {
+      watched = { host, ingress }
+      metrics.addSource(() => workloadPoints(host))
+      metrics.addSource(() => ingressPoints(ingress))
+      metrics.addSource(() => [{ name: 'herald.svid.cached', value: svids.heldCount() }])
+    },
+    watchLattice(lattice) {
+      let connects = 0
+      const onState = ({ kind }: Lattice['state']): void => {
+        if (kind !== 'connected') return
+        onConnected()
+        if (++connects > 1) metrics.add('herald.lattice.reconnects', 1)
+      }
+      lattice.onStateChange(onState)
+      onState(lattice.state)
+      metrics.add('herald.lattice.reconnects', 0)
+      metrics.addSource(() => [{ name: 'herald.lattice.connected', value: lattice.state.kind === 'connected' ? 1 : 0 }])
+    },
+    serving: onServing,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+const states = ['starting', 'running', 'completed', 'stopping', 'stopped', 'failed'] as const
+
+function workloadPoints(host: Host): MetricPoint[] {
+  const workloads = host.status()
+  const sum = (metrics: (typeof workloads)[number]['metrics'], name: keyof (typeof metrics)[number]): number =>
+    metrics.reduce((total, each) => total + each[name], 0)
+  // Replicas that this host was asked for one by one have one name each, upstream's; two of one name are added up.
+  const byName = Map.groupBy(workloads, ({ namespace, name }) => JSON.stringify([namespace, name]))
+  return [
+    ...states.map(
+      (state): MetricPoint => ({
+        name: 'herald.workload.count',
+        value: workloads.filter((each) => each.state.kind === state).length,
+        attributes: { 'herald.workload.state': state },
+      }),
+    ),
+    ...[...byName.values()].flatMap((same): MetricPoint[] => {
+      const { namespace = '', name = '' } = same[0] ?? {}
+      const metrics = same.flatMap((each) => each.metrics)
+      const attributes = { 'herald.workload.namespace': namespace, 'herald.workload.name': name }
+      return [
+        { name: 'herald.cell.requests', value: sum(metrics, 'requests'), attributes },
+        { name: 'herald.cell.failures', value: sum(metrics, 'failures'), attributes },
+        { name: 'herald.cell.traps', value: sum(metrics, 'traps'), attributes },
+        { name: 'herald.cell.restarts', value: sum(metrics, 'restarts'), attributes },
+        { name: 'herald.cell.watchdog_kills', value: sum(metrics, 'watchdogKills'), attributes },
+        { name: 'herald.cell.active_requests', value: sum(metrics, 'inFlight'), attributes },
+        { name: 'herald.cell.instances', value: sum(metrics, 'instances'), attributes },
+      ]
+    }),
+  ]
+}
+
+async function ingressPoints(ingress: Ingress): Promise<MetricPoint[]> {
+  const readings = await ingress.measure({ timeoutMs: answerWithinMs })
+  const answered = readings.flatMap((reading, index) => (reading === undefined ? [] : [{ ...reading, index }]))
+  const sum = (of: 'activeRequests' | 'connections'): number => answered.reduce((total, each) => total + each[of], 0)
+  return [
+    ...mergeDurations(answered.flatMap(({ durations }) => durations)).map(
+      (point): MetricPoint => ({ name: 'http.server.request.duration', ...point }),
+    ),
+    { name: 'http.server.active_requests', value: sum('activeRequests'), attributes: { 'url.scheme': 'http' } },
+    { name: 'herald.ingress.connections', value: sum('connections') },
+    ...answered.flatMap(({ eventLoop, index }) => eventLoopPoints(`ingress-${index}`, eventLoop)),
+  ]
+}

@@ -1,0 +1,30 @@
+import { isHeraldError } from '../errors/herald-error.ts'
+import type { SvidAuthority } from '../identity/svid-authority.ts'
+import type { Metrics } from '../observability/metrics.ts'
+
+/** An authority whose fetches are timed, by the code of the error if there is one. Its owner stays who it was. */
+export function measureAuthority(authority: SvidAuthority, metrics: Metrics): SvidAuthority {
+  metrics.addSource(() => [{ name: 'herald.spire.ready', value: authority.status().kind === 'ready' ? 1 : 0 }])
+  return {
+    kind: authority.kind,
+    async fetchJwtSvids(request, options) {
+      const startMs = performance.now()
+      const record = (attributes?: { 'error.type': string }): void =>
+        metrics.record('herald.svid.fetch.duration', (performance.now() - startMs) / 1000, attributes)
+      try {
+        const svids = await authority.fetchJwtSvids(request, options)
+        record()
+        return svids
+      } catch (error) {
+        record({ 'error.type': isHeraldError(error) ? error.code : 'ERR_INTERNAL' })
+        throw error
+      }
+    },
+    watchX509: (request, options) => authority.watchX509(request, options),
+    currentJwtBundle: (trustDomain) => authority.currentJwtBundle(trustDomain),
+    jwtBundle: (trustDomain, options) => authority.jwtBundle(trustDomain, options),
+    status: () => authority.status(),
+    diagnose: (options) => authority.diagnose(options),
+    [Symbol.asyncDispose]: async () => {},
+  }
+}
