@@ -21,9 +21,8 @@ if (node === undefined) {
 const child = spawn(node, ['--disable-warning=ExperimentalWarning', main, ...process.argv.slice(2)], {
   stdio: 'inherit',
 })
-// The terminal sends Ctrl-C to the whole group; the child drains and decides when to end.
-process.on('SIGINT', () => {})
-for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+// The child decides when to end. What is sent to the whole group, as Ctrl-C in a terminal, it gets twice in one moment, and counts once.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
 child.on('error', (error) => {
   console.error(`ERR_NODE_VERSION: cannot start ${node}: ${error.message}`)
   process.exit(2)

@@ -50,8 +50,16 @@ export function describeDev({ target, url, authority, statuses, tookMs }: DevFac
     `Serving ${target.file}, with identities for development only:`,
     ...lines,
     row('issuer', `${authority.issuer}  (OIDC discovery: ${authority.issuer}/.well-known/openid-configuration)`),
+    ...(target.kind === 'component' ? [howItIsPooled(target)] : []),
     'A change of its files is served at once; Ctrl-C ends it.',
   ].join('\n')}\n`
+}
+
+function howItIsPooled({ workloads }: DevTarget): string {
+  const poolSize = workloads[0]?.components[0]?.poolSize ?? 0
+  return poolSize === 0
+    ? 'Every call gets a fresh instance, as without poolSize in a manifest; --pool-size keeps some between calls.'
+    : `Up to ${poolSize} instances are kept between calls.`
 }
 
 const howItRuns: Readonly<Record<string, string>> = {

@@ -7,6 +7,7 @@ import {
   type ListenAddress,
   parseDurationMs,
   parseListenAddress,
+  parsePoolSize,
   parsePort,
 } from './option-values.ts'
 
@@ -15,6 +16,7 @@ export type DevOptions = CommonOptions & {
   readonly audience?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   readonly allowHost?: readonly string[]
+  readonly poolSize: number
   readonly allowHostPath?: readonly string[]
   readonly trustDomain: string
   readonly lattice: string
@@ -58,6 +60,14 @@ export function addDevCommand(program: Command, environment: CliEnvironment): vo
       'for a bare .wasm: where it may send requests (host[:port], https://host, *.suffix, *); repeatable; none by default',
       collect,
     )
+    .addOption(
+      new Option(
+        '--pool-size <number>',
+        'for a bare .wasm: instances kept between calls; 0 as in a manifest without poolSize, a fresh instance for every call',
+      )
+        .argParser(parsePoolSize)
+        .default(0),
+    )
     .option(
       '--allow-host-path <directory>',
       'directories under which hostPath volumes may stand; repeatable; none by default',
@@ -92,7 +102,7 @@ Examples:
   herald dev workload.yaml --issuer-port 8443
 
 Ctrl-C ends it: requests in flight finish first; a second Ctrl-C ends it at once.
-Exit codes: 0 ended by a signal, or all ran to completion · 1 the address is in use · 2 usage, manifest or component · 3 identity refused · 5 a component failed`,
+Exit codes: 0 ended by a signal, or all ran to completion · 2 usage, manifest or component · 3 identity refused · 4 the address is in use · 5 a component failed`,
     )
   // What serves is loaded only when it is needed: help and completion answer at once.
   addLogOptions(addCommonOptions(command)).action(async (target: string, options: DevOptions) =>

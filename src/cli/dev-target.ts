@@ -20,6 +20,8 @@ export type BareComponentOptions = {
   readonly audiences: readonly string[]
   readonly environment: Readonly<Record<string, string>>
   readonly allowedHosts: readonly string[]
+  /** Instances kept between calls; 0 = a fresh one per call. */
+  readonly poolSize: number
 }
 
 const manifestNames = ['workload.yaml', 'herald.yaml']
@@ -45,8 +47,9 @@ export async function findDevTarget(
   const file = found.isDirectory() ? await findInDirectory(path, target) : path
   const shown = relative(cwd, file).startsWith('..') ? file : relative(cwd, file)
   if (!file.endsWith('.wasm')) {
-    if (bare.audiences.length > 0 || Object.keys(bare.environment).length > 0 || bare.allowedHosts.length > 0) {
-      throw new HeraldError('ERR_USAGE', '--audience, --env and --allow-host are for a bare .wasm file', {
+    const { audiences, environment, allowedHosts, poolSize } = bare
+    if (audiences.length > 0 || Object.keys(environment).length > 0 || allowedHosts.length > 0 || poolSize > 0) {
+      throw new HeraldError('ERR_USAGE', '--audience, --env, --allow-host and --pool-size are for a bare .wasm file', {
         where: { file: shown },
         hint: 'write them into the manifest',
       })
@@ -77,7 +80,10 @@ async function findInDirectory(directory: string, shown: string): Promise<string
 }
 
 /** A workload of one component that answers any host; identity only when audiences were given: deny by default. */
-function bareWorkload(path: string, { audiences, environment, allowedHosts }: BareComponentOptions): Workload {
+function bareWorkload(
+  path: string,
+  { audiences, environment, allowedHosts, poolSize }: BareComponentOptions,
+): Workload {
   const name = nameOf(path)
   const http: HostInterface = {
     namespace: 'wasi',
@@ -109,7 +115,7 @@ function bareWorkload(path: string, { audiences, environment, allowedHosts }: Ba
         image: { kind: 'file', reference: `file://${encodeURI(path)}`, path },
         imagePullPolicy: undefined,
         imagePullSecret: undefined,
-        poolSize: undefined,
+        poolSize,
         maxInvocations: undefined,
         resources: {
           environment,

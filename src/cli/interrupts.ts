@@ -6,13 +6,22 @@ export interface Interrupts extends Disposable {
 }
 
 /**
- * The first signal asks for a clean end; a second SIGINT or SIGTERM ends the process at once, with the exit code shells use for it.
- * @param onFirst told which signal came, to say so.
+ * A signal within this time of the first, ms, is the same request to end: Ctrl-C in a terminal, and the SIGTERM of a service manager to a
+ * whole group, come once directly and once more from bin/herald.js, which passes on what it gets.
+ */
+const sameRequestMs = 500
+
+/**
+ * The first signal asks for a clean end; another one, half a second later or more, ends the process at once, with the exit code shells use
+ * for it. @param onFirst told which signal came, to say so.
  */
 export function listenForInterrupts(onFirst: (signal: NodeJS.Signals) => void): Interrupts {
   const first = new AbortController()
+  let firstMs = Number.NEGATIVE_INFINITY
   const listener = (signal: NodeJS.Signals): void => {
+    if (performance.now() - firstMs < sameRequestMs) return
     if (first.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143)
+    firstMs = performance.now()
     onFirst(signal)
     first.abort(new HeraldError('ERR_HOST_DRAINING', `ended by ${signal}`))
   }

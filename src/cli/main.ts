@@ -18,6 +18,4 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.exit(known.exitCode)
   })
 }
-const exitCode = await runProgram(createProgram(environment), environment)
-// All has been disposed of; a timer that a library left behind must not hold up the end of a drained host.
-process.exit(exitCode)
+process.exitCode = await runProgram(createProgram(environment), environment)

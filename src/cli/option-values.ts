@@ -46,6 +46,13 @@ export function collect(text: string, previous: readonly string[] = []): readonl
   return [...previous, text]
 }
 
+/** 0 to 64: more instances than that the engine keeps for no component. */
+export function parsePoolSize(text: string): number {
+  const size = Number(text)
+  if (!/^\d{1,2}$/.test(text) || size > 64) throw new InvalidArgumentError('write a number from 0 to 64')
+  return size
+}
+
 /** A whole number of MiB, 1 to 4096: a linear memory cannot be larger. */
 export function parseMebibytes(text: string): number {
   const size = Number(text)

@@ -22,6 +22,7 @@ export async function runDev(target: string, options: DevOptions, environment: C
     audiences: options.audience ?? [],
     environment: options.env ?? {},
     allowedHosts: options.allowHost ?? [],
+    poolSize: options.poolSize,
   }
   // Before anything is started: most mistakes are made here.
   const first = await findDevTarget(target, bare, environment)

@@ -148,6 +148,10 @@ export const errorCodes = {
   ERR_LATTICE_NO_RESPONDERS: { exitCode: 4, meaning: 'Nobody on the lattice listens to the subject of a request.' },
   ERR_LATTICE_TIMEOUT: { exitCode: 4, meaning: 'A request over the lattice was not answered in time.' },
   ERR_LATTICE_PAYLOAD_TOO_LARGE: { exitCode: 2, meaning: 'A message is larger than the NATS server accepts.' },
+  ERR_LATTICE_STORAGE: {
+    exitCode: 1,
+    meaning: 'JetStream refuses to store, to find or to make something: limits, permissions or its configuration.',
+  },
   ERR_LATTICE_CLOSED: { exitCode: 1, meaning: 'The connection to the lattice has been closed by this process.' },
 
   // control

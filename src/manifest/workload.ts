@@ -29,7 +29,7 @@ export type WorkloadComponent = {
   readonly imagePullPolicy: ImagePullPolicy | undefined
   /** Name of the secret with registry credentials. */
   readonly imagePullSecret: string | undefined
-  /** Warm instances. Default (undefined): what the host's limits say. */
+  /** Instances kept between calls. Default (undefined): 0 as upstream has it, a fresh instance per call. */
   readonly poolSize: number | undefined
   /** Calls after which a warm instance is retired. Default (undefined): what the host's limits say. */
   readonly maxInvocations: number | undefined

@@ -31,6 +31,8 @@ export interface HeraldProcess extends AsyncDisposable {
   readonly exited: Promise<HeraldRun>
   /** What Ctrl-C does: SIGINT to the whole group. */
   interrupt(): void
+  /** What a service manager does: a signal to all its processes. */
+  signalGroup(signal: NodeJS.Signals): void
   kill(signal: NodeJS.Signals): void
   /** The first line of standard output that is JSON with this `event`; rejects when the process ends before. */
   event(name: string): Promise<Record<string, unknown>>
@@ -75,6 +77,7 @@ export function startHerald(
     },
     exited,
     interrupt: () => signalGroup('SIGINT'),
+    signalGroup,
     kill: (signal) => void child.kill(signal),
     async event(name) {
       const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>()

@@ -229,7 +229,7 @@ for (const [code, expected] of [
   })
 }
 
-test('an address in use ends it with 1, and says which', async () => {
+test('an address in use ends it with 4, and says which', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))
   const { port } = server.address() as AddressInfo
@@ -242,7 +242,7 @@ test('an address in use ends it with 1, and says which', async () => {
     'silent',
   ])
   server.close()
-  assert.equal(exitCode, 1)
+  assert.equal(exitCode, 4)
   assert.match(stderr, new RegExp(`^ERR_INGRESS_LISTEN: .*:${port}`))
 })
 
@@ -302,6 +302,8 @@ test('a second Ctrl-C ends it at once, with what is in flight', async () => {
   await new Promise((resolve) => setTimeout(resolve, 300))
   herald.interrupt()
   while (!herald.stderr.includes('host.draining')) await new Promise((resolve) => setTimeout(resolve, 20))
+  // Sooner it would count as the same one.
+  await new Promise((resolve) => setTimeout(resolve, 600))
   herald.interrupt()
   const { exitCode, stderr } = await herald.exited
   assert.equal(exitCode, 130)

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import {
   type CallOptions,
   Client,
+  connectivityState,
   credentials,
   Metadata,
   type MethodDefinition,
@@ -138,12 +139,21 @@ export function connectDelegatedIdentity(adminSocketPath: string): DelegatedIden
     subscribeToJwtBundles: (options) => stream(bundlesMethod, {}, options),
     waitForConnection: (timeoutMs, { signal }) =>
       new Promise((resolve) => {
+        const channel = client.getChannel()
+        const deadline = Date.now() + timeoutMs
         const end = (): void => {
           signal.removeEventListener('abort', end)
           resolve()
         }
+        // Not client.waitForReady: told that the channel is being closed, it watches anew, with a timer that nothing ends.
+        const look = (error?: Error): void => {
+          const state =
+            error === undefined && !signal.aborted ? channel.getConnectivityState(true) : connectivityState.READY
+          if (state === connectivityState.READY) end()
+          else channel.watchConnectivityState(state, deadline, look)
+        }
         signal.addEventListener('abort', end)
-        client.waitForReady(Date.now() + timeoutMs, end)
+        look()
       }),
     close: () => client.close(),
   }
