@@ -22,6 +22,7 @@ const components = new Map<string, CellComponent>()
 const runs = new Map<number, AbortController>()
 const servers: Server[] = []
 let draining = false
+let lanesDraining = false
 
 // A promise the guest or jco's glue forgot is not worth a cell; an exception that nobody caught is.
 process.on('unhandledRejection', (reason) =>
@@ -51,6 +52,7 @@ port.on('message', (message: ToCellMain) => {
       return links.deliver(message.component, message.binding, message.message)
     case 'drain':
       draining = true
+      lanesDraining = message.lanes
       for (const server of servers) server.close()
   }
 })
@@ -97,7 +99,7 @@ function openLane(name: string, lane: MessagePort): void {
       }
       const exchange = new ChannelExchange(message, sender, forget, component.init.limits.maxBodyBytes)
       exchanges.set(message[1], exchange)
-      if (draining) exchange.fail(503, 'ERR_CELL_ENDED', 'the workload is stopping')
+      if (lanesDraining) exchange.fail(503, 'ERR_CELL_ENDED', 'the workload is stopping')
       else void component.serve(exchange)
     }
   })

@@ -16,8 +16,8 @@ export type ToCellMain =
       readonly binding: number
       readonly message: unknown
     }
-  /** Take no new calls. */
-  | { readonly kind: 'drain' }
+  /** Take no new calls. `lanes`: of ingress threads too; false once they have all said that they send none. */
+  | { readonly kind: 'drain'; readonly lanes: boolean }
 
 export type FromCellMain =
   | { readonly kind: 'ready' }

@@ -20,6 +20,9 @@ export type GateMessage =
   /** No lane for now (`restarting`), or no more (`failed`, `stopped`); answer 503 with this reason. */
   | { readonly kind: 'down'; readonly reason: string; readonly retryAfterS: number | undefined }
 
+/** Ingress → control thread, on the gate: no request is sent any more; the gate closes with the last one in flight. */
+export type GateReply = { readonly kind: 'retired' }
+
 /** Names and values in turn: `[name, value, name, value]`. */
 export type FlatHeaders = readonly string[]
 

@@ -7,11 +7,13 @@ import { CapabilityBroker } from './capability-broker.ts'
 import type { CellComponentInit, FromCellMain, ToCellMain, WireError } from './cell-protocol.ts'
 import type { SpareCells } from './cell-worker.ts'
 import type { Cell, CellMetrics, CellSpec, CellState, HttpListenOptions } from './engine.ts'
-import type { GateMessage } from './http-channel.ts'
+import type { GateMessage, GateReply } from './http-channel.ts'
 import { Vitals } from './vitals.ts'
 import type { Watchdog } from './watchdog.ts'
 
 const startTimeoutMs = 30_000
+/** Longest wait for the ingress threads to say that a route is gone, ms. */
+const routeGraceMs = 250
 /** Pause before the n-th restart within `restartWindowMs`; one more, and the cell has failed. */
 export const defaultRestartPausesMs: readonly number[] = [0, 100, 500, 1_000, 2_000, 5_000, 10_000]
 const restartWindowMs = 60_000
@@ -37,6 +39,8 @@ export class SupervisedCell implements Cell {
   readonly #vitals = new Vitals()
   readonly #broker: CapabilityBroker
   readonly #gates = new Map<MessagePort, string>()
+  /** Gates whose route is gone. */
+  readonly #retired = new WeakSet<MessagePort>()
   readonly #runs = new Map<number, Run>()
   readonly #listeners: { readonly component: string; options: HttpListenOptions }[] = []
   readonly #listening = new Map<number, PromiseWithResolvers<{ port: number }>>()
@@ -88,8 +92,9 @@ export class SupervisedCell implements Cell {
     const init = this.#component(component)
     if (init.handlerExport === undefined) throw missingExport(component, 'wasi:http/incoming-handler')
     const { port1: gate, port2 } = new MessageChannel()
-    gate.unref()
     gate.on('close', () => this.#gates.delete(gate))
+    gate.on('message', ({ kind }: GateReply) => kind === 'retired' && this.#retired.add(gate))
+    gate.unref()
     this.#gates.set(gate, component)
     if (this.#state.kind === 'serving') this.#openLane(gate, component)
     else this.#tellDown(gate)
@@ -146,8 +151,11 @@ export class SupervisedCell implements Cell {
   async #close(drainTimeoutMs: number): Promise<void> {
     this.#closing.abort(new Error('the cell is closed'))
     this.#broker.tell('draining')
-    this.#post({ kind: 'drain' })
     const until = performance.now() + drainTimeoutMs
+    // Routes end on other threads: until those have said so, requests are on their way that nobody else could answer.
+    const graceUntil = Math.min(until, performance.now() + routeGraceMs)
+    while (!this.#routesGone() && performance.now() < graceUntil) await sleep(2)
+    this.#post({ kind: 'drain', lanes: !this.#routesGone() })
     while (this.#worker !== undefined && this.#busy() && performance.now() < until) await sleep(10)
     this.#endReason = 'the workload was stopped'
     if (this.#state.kind !== 'failed') this.#enter({ kind: 'stopped' })
@@ -168,7 +176,13 @@ export class SupervisedCell implements Cell {
   }
 
   #busy(): boolean {
-    return this.#vitals.get('inFlight') > 0 || this.#runs.size > 0
+    // A retired gate is open as long as a request of it is in flight, on its way to the guest too.
+    const awaited = this.#gates.size > 0 && this.#routesGone()
+    return awaited || this.#vitals.get('inFlight') > 0 || this.#runs.size > 0
+  }
+
+  #routesGone(): boolean {
+    return [...this.#gates.keys()].every((gate) => this.#retired.has(gate))
   }
 
   #component(name: string): CellComponentInit {

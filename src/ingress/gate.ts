@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { MessagePort } from 'node:worker_threads'
-import { type GateMessage, LaneSender, type ToCell, type ToIngress } from '../engine/http-channel.ts'
+import { type GateMessage, type GateReply, LaneSender, type ToCell, type ToIngress } from '../engine/http-channel.ts'
 import { answerPlainly } from '../engine/plain-answer.ts'
 import type { RequestHead } from '../engine/request-head.ts'
 import { LaneRequest } from './lane-request.ts'
@@ -64,6 +64,7 @@ export class Gate {
     this.#closing = true
     // Closing the port ends the lane, and what is in flight with it: the last request does it.
     if (this.inFlight === 0) this.#port.close()
+    else this.#port.postMessage({ kind: 'retired' } satisfies GateReply)
   }
 
   #open({ port, maxBodyBytes }: Extract<GateMessage, { kind: 'lane' }>): void {
