@@ -42,9 +42,9 @@ async function newNamespace(level: PodSecurityLevel): Promise<string> {
 
 /** The pods that the controllers would make of the rendered objects of Herald's own chart. */
 function podsOf(objects: readonly RenderedObject[], namespace: string): object[] {
-  return objects.flatMap((object) => {
+  return heralds(objects).flatMap((object) => {
     const spec = object.spec as { template?: { metadata: object; spec: { serviceAccountName?: string } } } | undefined
-    if (spec?.template === undefined || !object.metadata.name.includes('h')) return []
+    if (spec?.template === undefined) return []
     const { template } = spec
     return [
       {

@@ -23,9 +23,9 @@ for (const [name, values] of Object.entries(valueMatrix)) {
   test(`herald host understands every argument that is rendered for ${name}`, async () => {
     const { args } = container(hostOf(await chart.template(values)))
     const herald = join(import.meta.dirname, '../../bin/herald.js')
-    const result = await runProgram(process.execPath, [herald, ...args])
-    // It gets as far as the first manifest, which is not there.
-    assert.match(result.output, /\/etc\/herald\/workloads\/[a-z-]+\.yaml/)
+    // It gets as far as a manifest that is not there.
+    const result = await runProgram(process.execPath, [herald, ...args, '--file=/nowhere/herald-test.yaml'])
+    assert.match(result.output, /\/(nowhere|etc\/herald\/workloads)\/[a-z-]+\.yaml/)
     assert.doesNotMatch(result.output, /ERR_USAGE/)
   })
 }
@@ -44,14 +44,14 @@ test('no name is longer than Kubernetes takes, however long the release’s', as
   }
 })
 
-test('the host speaks to no API server, writes only to /tmp, and mounts the directory of the socket, not the socket', async () => {
+test('the host speaks to no API server, writes only to two emptyDirs, and mounts the directory of the socket, not the socket', async () => {
   const { spec } = podOf(hostOf(await chart.template(leastValues)))
   assert.equal(spec.automountServiceAccountToken, false)
   const [host] = spec.containers
   assert.equal(host?.securityContext.readOnlyRootFilesystem, true)
   assert.deepEqual(
     host?.volumeMounts.filter(({ readOnly }) => readOnly !== true).map(({ mountPath }) => mountPath),
-    ['/tmp'],
+    ['/tmp', '/var/cache/herald'],
   )
   const admin = spec.volumes.find(({ name }) => name === 'spire-admin')
   assert.deepEqual(admin?.hostPath, { path: '/run/spire/agent/sockets/csi.spiffe.io/admin', type: 'Directory' })
@@ -117,10 +117,16 @@ test('a component’s entry hangs below the host and names only what the host st
       hint: 'ledger',
       federatesWith: ['example.com'],
     },
+    {
+      className: 'spire-server-spire',
+      parentID: 'spiffe://example.org/wasm-host',
+      spiffeID: 'spiffe://example.org/main/probe',
+      selectors: ['wasmcloud:component:probe'],
+    },
   ])
 })
 
-test('with nothing allowed, the hosts may only be tested and may only ask for names', async () => {
+test('with nothing allowed, the hosts may only be tested, and reach only names and NATS', async () => {
   const objects = await chart.template(leastValues)
   const { ingress, egress, policyTypes } = found(objects, 'NetworkPolicy', 'rel-herald-host').spec as {
     policyTypes: string[]
@@ -135,8 +141,28 @@ test('with nothing allowed, the hosts may only be tested and may only ask for na
   )
   assert.deepEqual(
     egress.map(({ ports }) => ports.map(({ port }) => port)),
-    [[53, 53]],
+    [[53, 53], [4222]],
   )
+})
+
+test('the host finds the NATS sub-chart under the name of its Service, whatever the release is called', async () => {
+  for (const [release, nats] of [
+    ['rel', {}],
+    ['rel', { fullnameOverride: '' }],
+    ['my-nats', { fullnameOverride: '', config: { nats: { port: 4333 } } }],
+    ['rel', { fullnameOverride: '', nameOverride: 'bus' }],
+  ] as const) {
+    const objects = await chart.template({ ...leastValues, nats }, { release })
+    const { args } = container(hostOf(objects))
+    const services = objects.filter(
+      ({ kind, metadata }) => kind === 'Service' && metadata.labels?.['app.kubernetes.io/component'] === 'nats',
+    )
+    const [, name, port] = /--nats=nats:\/\/([^:]+):(\d+)/.exec(args.join(' ')) ?? []
+    const service = services.find(({ metadata }) => metadata.name === name)
+    assert.ok(service, `${name} is not among ${services.map(({ metadata }) => metadata.name)}`)
+    const { ports } = service.spec as { ports: { name: string; port: number }[] }
+    assert.equal(ports.find((each) => each.name === 'nats')?.port, Number(port))
+  }
 })
 
 for (const [drainTimeout, seconds] of [

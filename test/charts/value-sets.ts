@@ -29,10 +29,7 @@ const workload = (name: string) => ({
 })
 
 /** The least that the chart takes. */
-export const leastValues: Values = {
-  trustDomain: 'example.org',
-  workloads: { 'api-gateway': workload('api-gateway') },
-}
+export const leastValues: Values = { trustDomain: 'example.org' }
 
 export const sidecarValues: Values = {
   ...leastValues,
@@ -61,7 +58,12 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
     serviceAccount: { create: false, name: 'given' },
     spire: { registration: false },
   },
-  'NATS and the operator': { ...leastValues, nats: { enabled: true }, 'runtime-operator': { enabled: true } },
+  'the operator beside NATS': {
+    ...leastValues,
+    'runtime-operator': { enabled: true },
+    host: { operatorFinalizer: true },
+  },
+  'no lattice': { ...leastValues, nats: { enabled: false }, workloads: { 'api-gateway': workload('api-gateway') } },
   everything: {
     ...leastValues,
     nameOverride: 'house',
@@ -77,10 +79,17 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
     host: {
       replicas: 3,
       group: 'blue',
-      lattice: 'main',
+      operatorFinalizer: true,
       environment: 'team-a',
       labels: { zone: 'a', 'example.org/tier': 'gold' },
       http: { port: 9000 },
+      health: { port: 9001 },
+      registries: {
+        credentialsSecret: 'registries',
+        plainHttp: ['registry.internal:5000'],
+        mirrors: { 'docker.io': ['one.internal', 'two.internal:5000'] },
+      },
+      imageCacheMiB: 100,
       memoryLimitMiB: 64,
       requestTimeout: '500ms',
       drainTimeout: '2m',
@@ -103,7 +112,15 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
       allowedHostPaths: ['/srv/data'],
       updateStrategy: { type: 'Recreate' },
     },
+    lattice: {
+      name: 'main',
+      servers: ['tls://{{ .Release.Name }}-one:4222', 'tls://nats.example.org'],
+      credentials: { kind: 'creds', secretName: 'nats-creds', secretKey: 'host.creds' },
+      tls: { caSecret: 'nats-ca', clientSecret: 'nats-client', first: true },
+    },
+    nats: { enabled: false },
     workloads: { one: workload('one'), two: workload('two') },
+    autoscaling: { enabled: true, maxReplicas: 20 },
     service: { type: 'LoadBalancer', port: 8080, annotations: { 'example.org/lb': 'internal' } },
     serviceAccount: { name: 'house', annotations: { 'example.org/a': 'b' } },
     components: [
@@ -126,11 +143,17 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
       ingressFrom: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'ingress' } } }],
       egress: [{ to: [{ ipBlock: { cidr: '192.0.2.0/24' } }], ports: [{ port: 5432, protocol: 'TCP' }] }],
       egressToPublicHttps: true,
+      metricsFrom: [{ podSelector: { matchLabels: { app: 'prometheus' } } }],
+      natsPeers: [{ ipBlock: { cidr: '192.0.2.1/32' } }],
     },
     podDisruptionBudget: { maxUnavailable: 2 },
     tests: {
-      hostHeader: 'one.example.org',
-      expectedSpiffeId: 'spiffe://example.org/main/one',
+      component: {
+        image: 'registry.example.org/api-gateway:1',
+        name: 'probe',
+        environment: { AWS_ROLE_ARN: 'arn:aws:iam::000000000000:role/probe' },
+        allowedHosts: ['https://sts.us-east-1.amazonaws.com'],
+      },
       issuer: 'https://oidc.example.org',
       exchange: true,
     },
@@ -190,7 +213,42 @@ export const refusedValues: readonly (readonly [what: string, values: Values, me
     },
     /workloads\.w: its wasmcloud:identity interface lists no audiences/,
   ],
-  ['nothing to run', { trustDomain: 'example.org' }, /workloads is empty/],
+  [
+    'no NATS and no URL of one',
+    { ...leastValues, nats: { enabled: false } },
+    /nats\.enabled is false, lattice\.servers is empty.*Name the NATS servers/,
+  ],
+  [
+    'two lattices',
+    { ...leastValues, lattice: { servers: ['nats://a:4222'] } },
+    /nats\.enabled is true and lattice\.servers names other/,
+  ],
+  [
+    'credentials in a NATS URL',
+    { ...leastValues, lattice: { servers: ['nats://user:secret@a:4222'] } },
+    /lattice\/servers\/0.*does not match pattern/s,
+  ],
+  [
+    'credentials that are not in a Secret',
+    { ...leastValues, lattice: { credentials: { kind: 'creds' } } },
+    /only taken from a Secret/,
+  ],
+  [
+    'a Secret of unknown kind',
+    { ...leastValues, lattice: { credentials: { secretName: 's' } } },
+    /say whether the Secret holds/,
+  ],
+  [
+    'autoscaling of a DaemonSet',
+    { ...leastValues, host: { kind: 'DaemonSet' }, autoscaling: { enabled: true } },
+    /as many hosts as there are nodes/,
+  ],
+  [
+    'least above greatest',
+    { ...leastValues, autoscaling: { enabled: true, minReplicas: 11 } },
+    /minReplicas is greater/,
+  ],
+  ['one port for two', { ...leastValues, host: { health: { port: 8000 } } }, /are the same/],
   [
     'a workload of another kind',
     { ...leastValues, workloads: { w: { ...workload('w'), kind: 'Deployment' } } },

@@ -18,18 +18,58 @@ capabilities: {drop: [ALL]}
 {{- range $name := keys .Values.workloads | sortAlpha }}
 - --file=/etc/herald/workloads/{{ $name }}.yaml
 {{- end }}
-- --http=:{{ .Values.host.http.port }}
+- --http=:{{ int .Values.host.http.port }}
+- --health=:{{ int .Values.host.health.port }}
 - --spire-admin-socket={{ include "herald.adminSocketPath" . }}
-- --lattice={{ .Values.host.lattice }}
+- --lattice={{ .Values.lattice.name }}
 {{- with .Values.host.environment }}
 - --environment={{ . }}
 {{- end }}
+{{- $servers := include "herald.natsServers" . | trim }}
+{{- if $servers }}
+{{- range splitList "\n" $servers }}
+- --nats={{ . }}
+{{- end }}
+{{- with .Values.lattice.credentials }}
+{{- if eq .kind "creds" }}
+- --nats-creds=/etc/herald/nats-credentials/creds
+{{- else if eq .kind "nkey" }}
+- --nats-nkey=/etc/herald/nats-credentials/nkey
+{{- else if eq .kind "token" }}
+- --nats-token-file=/etc/herald/nats-credentials/token
+{{- end }}
+{{- end }}
+{{- with .Values.lattice.tls }}
+{{- if .caSecret }}
+- --nats-ca=/etc/herald/nats-ca/ca.crt
+{{- end }}
+{{- if .clientSecret }}
+- --nats-cert=/etc/herald/nats-client/tls.crt
+- --nats-key=/etc/herald/nats-client/tls.key
+{{- end }}
+{{- if .first }}
+- --nats-tls-first
+{{- end }}
+{{- end }}
+- --hostgroup={{ .Values.host.group }}
+- --hostname=$(POD_IP)
+- --friendly-name=$(POD_NAME)
+{{- else }}
 - --label=hostgroup={{ .Values.host.group }}
+{{- end }}
 {{- range $key := keys .Values.host.labels | sortAlpha }}
 - {{ printf "--label=%s=%s" $key (get $.Values.host.labels $key) | quote }}
 {{- end }}
 {{- range .Values.host.allowedHostPaths }}
 - {{ printf "--allow-host-path=%s" . | quote }}
+{{- end }}
+- --image-cache=/var/cache/herald
+- --image-cache-size={{ int .Values.host.imageCacheMiB }}
+{{- range .Values.host.registries.plainHttp }}
+- --plain-http-registry={{ . }}
+{{- end }}
+{{- range $registry, $mirrors := .Values.host.registries.mirrors }}
+- --registry-mirror={{ $registry }}={{ join "," $mirrors }}
 {{- end }}
 - --memory-limit={{ int .Values.host.memoryLimitMiB }}
 - --request-timeout={{ .Values.host.requestTimeout }}
@@ -46,10 +86,13 @@ metadata:
   labels:
     {{- include "herald.labels" . | nindent 4 }}
     app.kubernetes.io/component: host
-    wasmcloud.com/name: hostgroup
+    {{- if .Values.host.operatorFinalizer }}
+    wasmcloud.com/hostgroup: {{ .Values.host.group }}
+    {{- end }}
     {{- with .Values.host.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+  {{- if or .Values.workloads $sidecar .Values.host.podAnnotations }}
   annotations:
     {{- if .Values.workloads }}
     checksum/workloads: {{ toYaml .Values.workloads | sha256sum }}
@@ -60,6 +103,7 @@ metadata:
     {{- with .Values.host.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+  {{- end }}
 spec:
   serviceAccountName: {{ include "herald.serviceAccountName" . }}
   automountServiceAccountToken: false
@@ -115,24 +159,36 @@ spec:
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args:
         {{- include "herald.hostArgs" . | nindent 8 }}
-      {{- with .Values.host.extraEnv }}
       env:
+        - name: POD_NAME
+          valueFrom: {fieldRef: {fieldPath: metadata.name}}
+        - name: POD_IP
+          valueFrom: {fieldRef: {fieldPath: status.podIP}}
+        {{- if .Values.host.registries.credentialsSecret }}
+        - {name: DOCKER_CONFIG, value: /etc/herald/docker}
+        {{- end }}
+        {{- with .Values.host.extraEnv }}
         {{- toYaml . | nindent 8 }}
-      {{- end }}
+        {{- end }}
       ports:
         - {name: http, containerPort: {{ int .Values.host.http.port }}, protocol: TCP}
-      # The host answers on this port once it takes requests; it has no health endpoint yet.
+        - {name: health, containerPort: {{ int .Values.host.health.port }}, protocol: TCP}
       startupProbe:
-        tcpSocket: {port: http}
+        httpGet: {path: /livez, port: health}
         periodSeconds: 2
+        timeoutSeconds: 5
         failureThreshold: 60
+      # Not ready while workloads start, until NATS was connected once, and from SIGTERM on.
       readinessProbe:
-        tcpSocket: {port: http}
+        httpGet: {path: /readyz, port: health}
         periodSeconds: 5
+        timeoutSeconds: 5
         failureThreshold: 2
+      # A thread that does not answer for 2 s, or a guest that cannot be ended, fails it.
       livenessProbe:
-        tcpSocket: {port: http}
+        httpGet: {path: /livez, port: health}
         periodSeconds: 20
+        timeoutSeconds: 5
         failureThreshold: 3
       lifecycle:
         preStop:
@@ -143,9 +199,14 @@ spec:
         {{- toYaml .Values.host.resources | nindent 8 }}
       volumeMounts:
         - {name: tmp, mountPath: /tmp}
+        - {name: image-cache, mountPath: /var/cache/herald}
         - {name: spire-admin, mountPath: {{ include "herald.adminSocketDirectory" . }}{{ if not $sidecar }}, readOnly: true{{ end }}}
         {{- if .Values.workloads }}
         - {name: workloads, mountPath: /etc/herald/workloads, readOnly: true}
+        {{- end }}
+        {{- include "herald.natsMounts" . | indent 8 }}
+        {{- if .Values.host.registries.credentialsSecret }}
+        - {name: registry-credentials, mountPath: /etc/herald/docker, readOnly: true}
         {{- end }}
         {{- with .Values.host.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
@@ -153,6 +214,9 @@ spec:
   volumes:
     - name: tmp
       emptyDir: {sizeLimit: {{ .Values.host.temporarySize }}}
+    - name: image-cache
+      # A pull goes beyond the cache's size before the oldest are removed.
+      emptyDir: {sizeLimit: {{ add (int .Values.host.imageCacheMiB) 512 }}Mi}
     - name: spire-admin
       {{- if $sidecar }}
       emptyDir: {medium: Memory, sizeLimit: 1Mi}
@@ -176,6 +240,11 @@ spec:
     {{- if .Values.workloads }}
     - name: workloads
       configMap: {name: {{ include "herald.fullname" . }}-workloads}
+    {{- end }}
+    {{- include "herald.natsVolumes" . | indent 4 }}
+    {{- with .Values.host.registries.credentialsSecret }}
+    - name: registry-credentials
+      secret: {secretName: {{ . }}, defaultMode: 0440, items: [{key: .dockerconfigjson, path: config.json}]}
     {{- end }}
     {{- with .Values.host.extraVolumes }}
     {{- toYaml . | nindent 4 }}

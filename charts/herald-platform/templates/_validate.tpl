@@ -17,8 +17,27 @@
 {{- else if $spire.adminSocket.sidecar.cluster -}}
 {{- fail "spire.adminSocket.mode is hostPath, yet spire.adminSocket.sidecar.cluster is set: the host speaks to one admin socket. Leave the cluster empty, or set the mode to sidecar" -}}
 {{- end -}}
-{{- if not .Values.workloads -}}
-{{- fail "workloads is empty: a host without NATS runs only what workloads lists, and ends at once when there is nothing" -}}
+{{- if not (or .Values.nats.enabled .Values.lattice.servers .Values.workloads) -}}
+{{- fail "nats.enabled is false, lattice.servers is empty and workloads is empty: the hosts would have nothing to run. Name the NATS servers of the lattice in lattice.servers, or set nats.enabled=true, or list what runs without a lattice in workloads" -}}
+{{- end -}}
+{{- if and .Values.nats.enabled .Values.lattice.servers -}}
+{{- fail "nats.enabled is true and lattice.servers names other servers: the hosts are on one lattice. Set nats.enabled=false to use those of lattice.servers" -}}
+{{- end -}}
+{{- $credentials := .Values.lattice.credentials -}}
+{{- if and (ne $credentials.kind "none") (not (and $credentials.secretName $credentials.secretKey)) -}}
+{{- fail (printf "lattice.credentials.kind is %s, but secretName or secretKey is empty: credentials are only taken from a Secret" $credentials.kind) -}}
+{{- end -}}
+{{- if and (eq $credentials.kind "none") $credentials.secretName -}}
+{{- fail "lattice.credentials.secretName is set, but kind is none: say whether the Secret holds creds, an nkey or a token" -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (ne .Values.host.kind "Deployment") -}}
+{{- fail "autoscaling.enabled is true, but a DaemonSet has as many hosts as there are nodes: set host.kind=Deployment" -}}
+{{- end -}}
+{{- if gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas) -}}
+{{- fail "autoscaling.minReplicas is greater than autoscaling.maxReplicas" -}}
+{{- end -}}
+{{- if eq (int .Values.host.http.port) (int .Values.host.health.port) -}}
+{{- fail "host.http.port and host.health.port are the same" -}}
 {{- end -}}
 {{- range $name, $workload := .Values.workloads -}}
 {{- range $interface := (dig "spec" "template" "spec" "hostInterfaces" (dig "spec" "hostInterfaces" list $workload) $workload) -}}
@@ -31,7 +50,7 @@
 {{- end -}}
 {{- $seen := dict -}}
 {{- range .Values.components -}}
-{{- $id := .spiffeId | default (printf "/%s/%s" $.Values.host.lattice .name) -}}
+{{- $id := .spiffeId | default (printf "/%s/%s" $.Values.lattice.name .name) -}}
 {{- if and (hasPrefix "spiffe://" $id) (not (hasPrefix (printf "spiffe://%s/" $.Values.trustDomain) $id)) -}}
 {{- fail (printf "components: %s has the SPIFFE ID %s, outside the trust domain %s" .name $id $.Values.trustDomain) -}}
 {{- end -}}
