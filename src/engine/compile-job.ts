@@ -133,7 +133,15 @@ async function transpile(job: CompileJob, facts: ReturnType<typeof readFacts>): 
       : slimGlue(transpiled.glue)
   const source = slimmed.slim ? slimmed.source : transpiled.glue
   const glue = slimmed.slim ? { slim: true as const } : { slim: false as const, reason: slimmed.reason }
-  return { script: glueToScript(source), glue, modules: transpiled.modules }
+  try {
+    return { script: glueToScript(source), glue, modules: transpiled.modules }
+  } catch (cause) {
+    throw new HeraldError(
+      'ERR_COMPONENT_INVALID',
+      `component ${job.component}: one of its names clashes with names of the generated glue: ${oneLine(cause)}`,
+      { hint: 'give the function, parameter or resource that the message names another name', cause },
+    )
+  }
 }
 
 async function compileModule(component: string, bytes: Uint8Array, capBytes: number): Promise<WebAssembly.Module> {

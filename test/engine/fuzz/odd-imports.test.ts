@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { parse as assemble } from '@bytecodealliance/jco'
+import type { Engine } from '../../../src/engine/engine.ts'
+import type { ErrorCode } from '../../../src/errors/error-codes.ts'
+import { isHeraldError } from '../../../src/errors/herald-error.ts'
+import { cellSpec, component, signal, testEngine } from '../engine-fixture.ts'
+
+const repeat = (count: number, make: (n: number) => string) =>
+  Array.from({ length: count }, (_, n) => make(n)).join(' ')
+const nest = (depth: number, open: (n: number) => string, close: string) => repeat(depth, open) + close.repeat(depth)
+
+describe('a component with', () => {
+  let engine: Engine
+  before(() => {
+    engine = testEngine()
+  })
+  after(() => engine[Symbol.asyncDispose]())
+
+  const start = async (bytes: Uint8Array) => {
+    await using cell = await engine.startCell(cellSpec(component(bytes)), { signal: signal() })
+    assert.equal(cell.state.kind, 'serving')
+  }
+  const refused = (bytes: Uint8Array, code: ErrorCode, message: RegExp) =>
+    assert.rejects(start(bytes), (error) => {
+      assert.ok(isHeraldError(error, code), String(error))
+      assert.match(error.message, message)
+      assert.ok(error.message.length < 1000, `${error.message.length} characters`)
+      return true
+    })
+
+  test('nothing in it starts', async () => {
+    const bytes = await assemble('(component)')
+    const { imports, exports, coreModules } = await engine.inspect(bytes)
+    assert.deepEqual({ imports, exports, coreModules }, { imports: [], exports: [], coreModules: 0 })
+    await start(bytes)
+  })
+
+  test('1,000 interfaces to import is described whole, and refused in few words', async () => {
+    const bytes = await assemble(
+      `(component ${repeat(1000, (n) => `(import "a:b/i${n}" (instance (export "f" (func))))`)})`,
+    )
+    const { imports } = await engine.inspect(bytes)
+    assert.equal(imports.length, 1000)
+    assert.deepEqual(imports[999], { name: 'a:b/i999', functions: ['f'] })
+    await refused(bytes, 'ERR_COMPONENT_IMPORT_UNKNOWN', /a:b\/i0/)
+  })
+
+  test('1,000 imports between its own modules starts', async () => {
+    const bytes = await assemble(`(component
+      (core module $a ${repeat(1000, (n) => `(func (export "f${n}"))`)}) (core instance $a (instantiate $a))
+      (core module $m ${repeat(1000, (n) => `(import "a" "f${n}" (func))`)}) (core instance (instantiate $m (with "a" (instance $a)))))`)
+    await start(bytes)
+  })
+
+  test('1,000 functions in an interface that is not there is refused in few words', async () => {
+    const bytes = await assemble(
+      `(component (import "a:b/c" (instance ${repeat(1000, (n) => `(export "f${n}" (func))`)})))`,
+    )
+    assert.equal((await engine.inspect(bytes)).imports[0]!.functions.length, 1000)
+    await refused(bytes, 'ERR_COMPONENT_IMPORT_UNKNOWN', /a:b\/c/)
+  })
+
+  test('the same import a second time is refused', async () => {
+    // The assembler would refuse it: the second name is changed in the bytes.
+    const bytes = new Uint8Array(await assemble('(component (import "f1" (func)) (import "f2" (func)))'))
+    bytes[Buffer.from(bytes).lastIndexOf('f2') + 1] = 0x31
+    await refused(bytes, 'ERR_COMPONENT_INVALID', /f1/)
+  })
+
+  test('an import of the interface that it exports is refused like any other unknown one', async () => {
+    const own = 'a:b/c'
+    const bytes = await assemble(
+      `(component (import "${own}" (instance $i (export "f" (func)))) (export "${own}" (instance $i)))`,
+    )
+    await refused(bytes, 'ERR_COMPONENT_IMPORT_UNKNOWN', /a:b\/c/)
+  })
+
+  test('a component to import is refused', async () => {
+    const bytes = await assemble('(component (import "c" (component (import "c" (component)) (export "f" (func)))))')
+    await refused(bytes, 'ERR_COMPONENT_INVALID', /./)
+  })
+
+  for (const depth of [1, 20, 100, 1000]) {
+    test(`instances ${depth} deep in its import is refused`, async () => {
+      const bytes = await assemble(
+        `(component (import "a:b/c" (instance ${nest(depth, () => '(export "d" (instance ', '))')})))`,
+      )
+      await assert.rejects(start(bytes), (error) => isHeraldError(error) && error.code.startsWith('ERR_COMPONENT_'))
+    })
+  }
+
+  test('components inside components is run up to a depth, and refused beyond', async () => {
+    await start(await assemble(nest(8, () => '(component ', ')')))
+    await refused(await assemble(nest(60, () => '(component ', ')')), 'ERR_COMPONENT_INVALID', /nested too deeply/)
+  })
+
+  test('components deeper inside each other than any stack, made by hand, is refused', async () => {
+    let bytes: Uint8Array = Uint8Array.of(0, 0x61, 0x73, 0x6d, 0x0d, 0, 1, 0)
+    const preamble = bytes
+    for (let depth = 0; depth < 20_000; depth++) {
+      const size = bytes.length
+      const length = [size & 0x7f, (size >> 7) & 0x7f, (size >> 14) & 0x7f, size >> 21].map((part, at) =>
+        at < 3 ? part | 0x80 : part,
+      )
+      bytes = new Uint8Array(Buffer.concat([preamble, Uint8Array.of(4, ...length), bytes]))
+    }
+    await refused(bytes, 'ERR_COMPONENT_INVALID', /nested too deeply/)
+  })
+})
