@@ -268,3 +268,46 @@ function sendPart(request: IncomingMessage, response: ServerResponse, length: nu
   response.write(layer.subarray(start, start + length), () => setTimeout(() => response.destroy(), 20))
   return true
 }
+
+test('a pull that everybody left goes on into the cache for a while, so that the next try finds it; the host’s end ends it', async () => {
+  await using registry = await startRegistryFaultStandIn()
+  registry.addArtifact('o/x', layer)
+  const release = Promise.withResolvers<void>()
+  let broken = 0
+  registry.fault = (request, response) => {
+    if (!isBlob(request)) return false
+    response.on('close', () => response.writableEnded || broken++)
+    void release.promise.then(() => response.end(layer))
+    return true
+  }
+  using cache = temporaryDirectory()
+  const end = new AbortController()
+  const client = await testClient({ cache: { directory: cache.path }, lingerMs: 1_000_000, signal: end.signal })
+  const give = (ms: number) => client.pull(`${registry.host}/o/x:1`, { signal: AbortSignal.timeout(ms) })
+  await assert.rejects(give(100), { name: 'TimeoutError' })
+  await assert.rejects(give(100), { name: 'TimeoutError' })
+  assert.equal(
+    registry.requests.filter(({ path }) => path.includes('/blobs/')).length,
+    1,
+    'the second joined the first',
+  )
+  release.resolve()
+  assert.equal((await give(5_000)).bytes.length, layer.length)
+  assert.equal(registry.requests.filter(({ path }) => path.includes('/blobs/')).length, 1)
+
+  registry.addArtifact('o/y', componentBytes(1_000, 9))
+  registry.fault = (request, response) => {
+    if (!isBlob(request)) return false
+    response.on('close', () => broken++)
+    return true
+  }
+  await assert.rejects(client.pull(`${registry.host}/o/y:1`, { signal: AbortSignal.timeout(100) }), {
+    name: 'TimeoutError',
+  })
+  assert.equal(broken, 0)
+  end.abort()
+  for (let waited = 0; broken === 0; waited += 10) {
+    assert.ok(waited < 2_000, 'the connection was let go')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+})
