@@ -16,6 +16,14 @@ export type CliEnvironment = {
   readonly spireAdminSocket: string | undefined
   /** Where sockets of this user stand: `$XDG_RUNTIME_DIR/herald`, else a directory of the user under the temporary one. */
   readonly runtimeDirectory: string
+  /** `HERALD_NATS_URL`: the default of `--nats` of commands over the lattice; several with commas. */
+  readonly natsUrls: readonly string[] | undefined
+  /** `HERALD_CONTEXT`: the default of `--context`. */
+  readonly context: string | undefined
+  /** Contexts: `$XDG_CONFIG_HOME/herald/contexts.yaml`, else under `~/.config`. */
+  readonly contextsFile: string
+  /** What is kept: `$XDG_DATA_HOME/herald`, else `~/.local/share/herald`. */
+  readonly dataDirectory: string
 }
 
 export type OutputStream = { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number }
@@ -32,6 +40,12 @@ export function readEnvironment(): CliEnvironment {
     noColor: given('NO_COLOR') !== undefined,
     inKubernetes: given('KUBERNETES_SERVICE_HOST') !== undefined,
     spireAdminSocket: given('SPIRE_ADMIN_ENDPOINT_SOCKET'),
+    natsUrls: given('HERALD_NATS_URL')
+      ?.split(',')
+      .map((url) => url.trim()),
+    context: given('HERALD_CONTEXT'),
+    contextsFile: join(given('XDG_CONFIG_HOME') ?? join(homedir(), '.config'), 'herald', 'contexts.yaml'),
+    dataDirectory: join(given('XDG_DATA_HOME') ?? join(homedir(), '.local', 'share'), 'herald'),
     runtimeDirectory: runtime === undefined ? join(tmpdir(), `herald-${userInfo().uid}`) : join(runtime, 'herald'),
   }
 }

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander'
 import { addCommonOptions, addLogOptions, type CommonOptions } from './common-options.ts'
 import type { CliEnvironment } from './environment.ts'
 import type { LatticeHostOptions } from './lattice-host.ts'
+import { addNatsCredentialOptions } from './nats-options.ts'
 import {
   collect,
   collectPairs,
@@ -78,13 +79,7 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
       'NATS of the lattice, such as nats://nats:4222 or tls://…: the host then takes its work from the operator; repeatable for the servers of a cluster; it need not be up yet',
       collect,
     )
-    .option('--nats-creds <path>', 'a .creds file (user JWT and nkey seed); read again at every connect')
-    .option('--nats-nkey <path>', 'a file with an nkey seed; read again at every connect')
-    .option('--nats-token-file <path>', 'a file with a token; read again at every connect')
-    .option('--nats-ca <path>', "PEM of the authorities to trust for NATS (default: the system's)")
-    .option('--nats-cert <path>', 'PEM of the client certificate, for mutual TLS with NATS')
-    .option('--nats-key <path>', 'PEM of its key')
-    .option('--nats-tls-first', 'TLS before the greeting, for servers with handshake_first')
+  addNatsCredentialOptions(command)
     .option(
       '--host-id <token>',
       'id of this host on the lattice: letters, digits, - and _; never the same for two hosts (default: a new UUID)',
@@ -156,8 +151,9 @@ Examples:
   herald host -f a.yaml -f b.yaml --http :8000 --label hostgroup=default --environment team-a
   herald host --nats nats://nats:4222 --hostgroup default --http :8000
 
+A workload that cannot be served is reported, and the others are; it exits at once only when none can be, or a manifest has mistakes.
 SIGTERM or Ctrl-C drains: new requests are answered 503, those in flight finish, then it exits with 0; a second one ends it at once.
-Exit codes: 0 drained, or all ran to completion · 1 the address is in use · 2 usage, manifest or component · 3 identity refused · 5 a component failed`,
+Exit codes: 0 drained, or all ran to completion · 2 usage, manifest or component · 3 identity refused · 4 the address is in use · 5 a component failed`,
     )
   addLogOptions(addCommonOptions(command)).action(async (options: HostCommandOptions) =>
     (await import('./run-host.ts')).runHost(options, environment),

@@ -3,6 +3,8 @@ import { HeraldError } from '../errors/herald-error.ts'
 export interface Interrupts extends Disposable {
   /** Aborted by the first SIGINT, SIGTERM or SIGHUP. */
   readonly signal: AbortSignal
+  /** Asks for a clean end as a first signal does. */
+  end(why: string): void
 }
 
 /**
@@ -29,6 +31,7 @@ export function listenForInterrupts(onFirst: (signal: NodeJS.Signals) => void): 
   for (const signal of signals) process.on(signal, listener)
   return {
     signal: first.signal,
+    end: (why) => first.abort(new HeraldError('ERR_HOST_DRAINING', why)),
     [Symbol.dispose]() {
       for (const signal of signals) process.off(signal, listener)
     },

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { hostname, networkInterfaces } from 'node:os'
 import { systemClock } from '../clock/clock.ts'
 import type { ControlledHost, WorkloadReport } from '../control/controlled-host.ts'
@@ -7,23 +6,17 @@ import { isHeraldError } from '../errors/herald-error.ts'
 import type { Host } from '../host/host.ts'
 import type { WorkloadStatus } from '../host/workload-state.ts'
 import { connectLattice } from '../lattice/connect-lattice.ts'
-import type { LatticeCredentials, LatticeTls } from '../lattice/nats-options.ts'
 import type { Log } from '../observability/log.ts'
 import { wasiInterfaces } from '../wasi/wasi-interfaces.ts'
 import { capabilityInterfaces } from './assess-component.ts'
 import type { HostOperations } from './host-operations.ts'
+import { inventoriedHost, type OutputTap } from './inventoried-host.ts'
+import { latticeCredentials, latticeTls, type NatsOptions } from './nats-options.ts'
 import type { RegistryImages } from './registry-images.ts'
 import type { WiredHost } from './wire-host.ts'
 
-export type LatticeHostOptions = {
+export type LatticeHostOptions = NatsOptions & {
   readonly nats: readonly string[]
-  readonly natsCreds?: string
-  readonly natsNkey?: string
-  readonly natsTokenFile?: string
-  readonly natsCa?: string
-  readonly natsCert?: string
-  readonly natsKey?: string
-  readonly natsTlsFirst?: true
   readonly friendlyName?: string
   readonly hostname?: string
   readonly environment?: string
@@ -40,6 +33,11 @@ export type LatticeHostContext = {
   readonly log: Log
   /** Draining begins when it aborts. */
   readonly signal: AbortSignal
+  /** Makes it abort, as a SIGTERM would. */
+  readonly drain: () => void
+  readonly output: OutputTap
+  /** Whether `file://` images are taken over the lattice. Default: false. */
+  readonly allowFileImages?: boolean
 }
 
 /** The operator waits 30 s for a stop: what is in flight gets what is left of it. */
@@ -50,7 +48,8 @@ const longestStopDrainMs = 20_000
  * @throws ERR_LATTICE_CONFIG, ERR_CONTROL_IDENTITY_INVALID, before anything is announced
  */
 export async function serveOnLattice(options: LatticeHostOptions, context: LatticeHostContext): Promise<void> {
-  const { wired, labels, version, inKubernetes, drainTimeoutMs, log, signal } = context
+  const { wired, labels, version, inKubernetes, drainTimeoutMs, log, signal, drain, output } = context
+  const { allowFileImages = false } = context
   const credentials = latticeCredentials(options)
   await using lattice = connectLattice({
     servers: options.nats,
@@ -74,6 +73,8 @@ export async function serveOnLattice(options: LatticeHostOptions, context: Latti
     },
     log,
     clock: systemClock,
+    allowFileImages,
+    inventoried: inventoriedHost(wired, { drain, output, acceptsFiles: allowFileImages }),
   })
   await aborted(signal)
   control.refuseStarts()
@@ -139,28 +140,6 @@ function toReport(status: WorkloadStatus | undefined): WorkloadReport | undefine
     case 'completed':
     case 'stopping':
       return { state: state.kind, message: '' }
-  }
-}
-
-function latticeCredentials({
-  natsCreds,
-  natsNkey,
-  natsTokenFile,
-}: LatticeHostOptions): LatticeCredentials | undefined {
-  if (natsCreds !== undefined) return { kind: 'creds-file', path: natsCreds }
-  if (natsNkey !== undefined) return { kind: 'nkey-file', path: natsNkey }
-  if (natsTokenFile === undefined) return undefined
-  return { kind: 'token', token: () => readFileSync(natsTokenFile, 'utf8').trim() }
-}
-
-function latticeTls({ natsCa, natsCert, natsKey, natsTlsFirst }: LatticeHostOptions): LatticeTls | undefined {
-  if (natsCa === undefined && natsCert === undefined && natsKey === undefined && natsTlsFirst === undefined)
-    return undefined
-  return {
-    ...(natsCa !== undefined && { caFile: natsCa }),
-    ...(natsCert !== undefined && { certFile: natsCert }),
-    ...(natsKey !== undefined && { keyFile: natsKey }),
-    ...(natsTlsFirst !== undefined && { handshakeFirst: true }),
   }
 }
 

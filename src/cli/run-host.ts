@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { systemClock } from '../clock/clock.ts'
 import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
-import type { WorkloadHandle } from '../host/host.ts'
 import { createSpireAuthority } from '../identity/spire/spire-authority.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
 import { loadManifest } from '../manifest/load-manifest.ts'
@@ -10,13 +9,16 @@ import { createCommandLog } from './create-command-log.ts'
 import { type CliEnvironment, readRegistryEnvironment } from './environment.ts'
 import type { HostCommandOptions } from './host-command.ts'
 import { listenForInterrupts } from './interrupts.ts'
+import { createOutputTap } from './inventoried-host.ts'
 import { openRegistryImages } from './registry-images.ts'
 import { runUntilEnded } from './run-until-ended.ts'
+import { allEnded, type StartedWorkloads, startWorkloads, type WorkloadFailure } from './start-workloads.ts'
 import { heraldVersion } from './version-command.ts'
 import { wireHost } from './wire-host.ts'
 
 export async function runHost(options: HostCommandOptions, environment: CliEnvironment): Promise<void> {
-  const log = createCommandLog(options, environment)
+  const output = createOutputTap()
+  const log = createCommandLog(options, environment, output.write)
   const { file = [], nats } = options
   if (file.length === 0 && nats === undefined) {
     throw new HeraldError('ERR_USAGE', 'there is nothing to run, and nobody to take work from', {
@@ -75,17 +77,19 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
     },
     { signal },
   )
-  const workloads: WorkloadHandle[] = []
+  let started: StartedWorkloads
   try {
-    for (const workload of manifests.flatMap((manifest) => manifest.workloads)) {
-      workloads.push(await wired.host.deploy(workload, { signal }))
-    }
+    const workloads = manifests.flatMap((manifest) => manifest.workloads)
+    started = await startWorkloads(wired.host, workloads, { log, signal })
   } catch (error) {
     if (signal.aborted) return
     throw error
   }
+  const { handles, failures } = started
+  const [failure] = failures
+  if (failure !== undefined && handles.length === 0 && nats === undefined) throw failure.error
   operations?.serving()
-  const serving = workloads.flatMap((handle) => {
+  const serving = handles.flatMap((handle) => {
     const { namespace, name, components } = handle.status()
     return components.map((component) => ({
       workload: `${namespace}/${name}`,
@@ -97,14 +101,14 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
   })
   environment.stdout.write(
     options.output === 'json'
-      ? `${JSON.stringify({ event: 'ready', hostId: wired.host.id, http: wired.url, health: operations?.url, components: serving })}\n`
+      ? `${JSON.stringify({ event: 'ready', hostId: wired.host.id, http: wired.url, health: operations?.url, components: serving, failed: failures.map(toJson) })}\n`
       : serving.length === 0
         ? `Taking work from ${nats?.join(', ')}, serving on ${wired.url}\n`
-        : `Serving ${serving.map(({ workload, component }) => `${workload}/${component}`).join(', ')} on ${wired.url}\n`,
+        : `Serving ${serving.map(({ workload, component }) => `${workload}/${component}`).join(', ')} on ${wired.url}\n${notServed(failures)}`,
   )
   const drainTimeoutMs = options.drainTimeout
   if (nats === undefined) {
-    await runUntilEnded(wired, Promise.all(workloads.map(({ ended }) => ended)), { drainTimeoutMs, signal })
+    await runUntilEnded(wired, allEnded(started), { drainTimeoutMs, signal })
   } else {
     const { serveOnLattice } = await import('./lattice-host.ts')
     const { inKubernetes } = environment
@@ -118,10 +122,21 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
       operations,
       log,
       signal,
+      drain: () => interrupts.end('asked to drain over the lattice'),
+      output,
     }
     await serveOnLattice({ ...options, nats }, context)
   }
   await diagnosis
+}
+
+const toJson = ({ workload, error: { code, message, hint, where } }: WorkloadFailure): object => ({
+  workload,
+  error: { code, message, hint, where },
+})
+
+function notServed(failures: readonly WorkloadFailure[]): string {
+  return failures.map(({ workload, error }) => `Not served: ${workload}: ${error.describe()}\n`).join('')
 }
 
 /** Says once, in the background, whether this host may act for components. Never rejects: workloads serve meanwhile. */

@@ -5,11 +5,14 @@ import { heartbeatSubject, hostCommandPattern, parseHostCommand } from '../latti
 import type { Log } from '../observability/log.ts'
 import type { ControlledHost, HostSummary } from './controlled-host.ts'
 import { makeHeartbeat } from './heartbeat.ts'
+import { answerHeraldRequests, type InventoriedHost } from './herald-requests.ts'
 import { checkHostIdentity, type HostIdentity } from './host-identity.ts'
 import { createMachineMeter } from './machine-facts.ts'
 import {
+  type HostHeartbeat,
   heartbeatRequest,
   hostHeartbeat,
+  type WireWorkload,
   type WireWorkloadState,
   workloadResponse,
   workloadStartRequest,
@@ -42,6 +45,8 @@ export type ControlOptions = {
   readonly orphanSweepMs?: number
   /** See {@link workloadFromWire}. Default false. */
   readonly allowFileImages?: boolean
+  /** Answers Herald's own requests too: docs/decisions/asking-hosts.md. Default: upstream's protocol only. */
+  readonly inventoried?: InventoriedHost
 }
 
 /** Speaks upstream's host protocol for one host. Disposal stops the heartbeats and takes no more requests; answers under way are given. */
@@ -73,9 +78,12 @@ export function createControl(options: ControlOptions): Control {
   const table = createWorkloadTable({ host, log, clock, startTimeoutMs, stopTimeoutMs })
   const presence = new OperatorPresence()
   const ending = new AbortController()
+  /** As they came, of the workloads that are known. */
+  const wires = new Map<string, WireWorkload>()
+  let accepting = true
   let lastSummary: HostSummary = { workloadCount: 0, componentCount: 0, imports: [], exports: [], httpPort: 0 }
 
-  function heartbeat(): Uint8Array {
+  function currentHeartbeat(): HostHeartbeat {
     try {
       lastSummary = host.summary()
     } catch (error) {
@@ -84,8 +92,10 @@ export function createControl(options: ControlOptions): Control {
         'the host cannot say what it runs; the last heartbeat is repeated',
       )
     }
-    return formatMessage(hostHeartbeat, makeHeartbeat(identity, startedAt, measure(), lastSummary))
+    return makeHeartbeat(identity, startedAt, measure(), lastSummary)
   }
+
+  const heartbeat = (): Uint8Array => formatMessage(hostHeartbeat, currentHeartbeat())
 
   function announce(): void {
     if (lattice.state.kind !== 'connected') return
@@ -111,7 +121,7 @@ export function createControl(options: ControlOptions): Control {
       if (ending.signal.aborted) return
       for (const workloadId of findOrphans(orphans, table.lastAsked(), presence, clock.nowMs())) {
         log.warn({ event: 'control.orphan', workloadId }, 'the operator has forgotten this workload; stopping it')
-        void table.stop(workloadId)
+        void table.stop(workloadId).then(() => forgetWire(workloadId))
       }
     }
   }
@@ -159,12 +169,22 @@ export function createControl(options: ControlOptions): Control {
     message.reply(formatMessage(workloadResponse, { workloadStatus }))
   }
 
+  function forgetWire(workloadId: string): void {
+    if (host.status(workloadId) === undefined) wires.delete(workloadId)
+  }
+
   const handlers = {
     'workload.start': async (payload: Uint8Array) => {
       const { workloadId, workload } = parseMessage(workloadStartRequest, payload)
       checkId(workloadId)
       if (workload === undefined) throw invalid('workload', 'is missing')
-      return await table.start(workloadId, () => ({ workloadId, ...workloadFromWire(workload, { allowFileImages }) }))
+      if (options.inventoried !== undefined && host.status(workloadId) === undefined) wires.set(workloadId, workload)
+      const status = await table.start(workloadId, () => ({
+        workloadId,
+        ...workloadFromWire(workload, { allowFileImages }),
+      }))
+      forgetWire(workloadId)
+      return status
     },
     'workload.status': async (payload: Uint8Array) => {
       const { workloadId } = parseMessage(workloadStatusRequest, payload)
@@ -172,7 +192,9 @@ export function createControl(options: ControlOptions): Control {
     },
     'workload.stop': async (payload: Uint8Array) => {
       const { workloadId } = parseMessage(workloadStopRequest, payload)
-      return await table.stop(checkId(workloadId))
+      const stopped = await table.stop(checkId(workloadId))
+      forgetWire(workloadId)
+      return stopped
     },
   }
 
@@ -181,6 +203,18 @@ export function createControl(options: ControlOptions): Control {
     else log.error({ event: 'control.request-failed', command, err: error }, 'a request could not be handled')
   }
 
+  const herald =
+    options.inventoried &&
+    answerHeraldRequests({
+      lattice,
+      host: options.inventoried,
+      hostId,
+      heartbeat: currentHeartbeat,
+      wireOf: (workloadId) => wires.get(workloadId),
+      acceptsWork: () => accepting,
+      log,
+      clock,
+    })
   const requests = lattice.subscribe(hostCommandPattern(hostId), { handle: answer })
   const neighbours = watchNeighbours(lattice, identity, startedAt, log)
   const stopListening = lattice.onStateChange((state) => {
@@ -196,14 +230,17 @@ export function createControl(options: ControlOptions): Control {
 
   let disposal: Promise<void> | undefined
   return {
-    refuseStarts: () => table.refuseStarts(),
+    refuseStarts: () => {
+      accepting = false
+      table.refuseStarts()
+    },
     [Symbol.asyncDispose]() {
       disposal ??= (async () => {
         ending.abort()
         stopListening()
         table.refuseStarts()
         table.abortStarts()
-        await Promise.all([requests[Symbol.asyncDispose](), neighbours[Symbol.asyncDispose]()])
+        await Promise.all([requests, neighbours, herald].map((each) => each?.[Symbol.asyncDispose]()))
       })()
       return disposal
     },

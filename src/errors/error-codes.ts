@@ -165,6 +165,25 @@ export const errorCodes = {
   },
   ERR_CONTROL_START_TIMEOUT: { exitCode: 1, meaning: 'A workload did not start within the time the operator waits.' },
 
+  // the command over the lattice
+  ERR_HOST_NOT_FOUND: { exitCode: 2, meaning: 'No Herald host on the lattice has this id or name, or several have.' },
+  ERR_DEPLOY_NO_HOST: {
+    exitCode: 4,
+    meaning: 'No host on the lattice takes work and has the labels and the environment that a workload asks for.',
+  },
+  ERR_DEPLOY_FAILED: {
+    exitCode: 5,
+    meaning: 'A host was given a workload and could not run it; what ran before goes on.',
+  },
+  ERR_DEPLOY_NOT_OURS: {
+    exitCode: 2,
+    meaning: 'A workload came from the operator or from a manifest file of its host, which would bring it back.',
+  },
+  ERR_CONTEXT_INVALID: { exitCode: 2, meaning: 'The file of contexts cannot be read, or has no such context.' },
+  ERR_BUILD_FAILED: { exitCode: 2, meaning: 'A project could not be built; the compiler said why.' },
+  ERR_BUILD_TOOL_MISSING: { exitCode: 2, meaning: 'A program or package that a build needs is not installed.' },
+  ERR_PROGRAM_MISSING: { exitCode: 2, meaning: 'A program that a command starts is not on the path.' },
+
   // spiffe
   ERR_TRUST_DOMAIN_INVALID: { exitCode: 2, meaning: 'A text is no SPIFFE trust domain.' },
   ERR_SPIFFE_ID_INVALID: { exitCode: 2, meaning: 'A text is no SPIFFE ID.' },

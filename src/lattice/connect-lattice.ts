@@ -1,4 +1,4 @@
-import { connect, DebugEvents, Events, type NatsConnection, type Status } from 'nats'
+import { connect, DebugEvents, Events, type NatsConnection, RequestStrategy, type Status } from 'nats'
 import type { Clock } from '../clock/clock.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
@@ -292,6 +292,33 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
       } finally {
         signal?.removeEventListener('abort', abort)
       }
+    },
+    async requestMany(subject, payload, { quietMs, timeoutMs, signal }) {
+      const limit = AbortSignal.timeout(timeoutMs)
+      await connected({ signal: signal === undefined ? limit : AbortSignal.any([signal, limit]) }).catch(
+        (error: unknown) => {
+          signal?.throwIfAborted()
+          throw error
+        },
+      )
+      if (connection === undefined) throw unreachable(`request ${subject}`, undefined)
+      const answers: Uint8Array[] = []
+      try {
+        const strategy = RequestStrategy.JitterTimer
+        for await (const { data } of await connection.requestMany(subject, payload, {
+          strategy,
+          maxWait: timeoutMs,
+          jitter: quietMs,
+        })) {
+          signal?.throwIfAborted()
+          answers.push(data)
+        }
+      } catch (error) {
+        signal?.throwIfAborted()
+        const known = fromNatsError(error, `request ${subject}`)
+        if (known.code !== 'ERR_LATTICE_NO_RESPONDERS') throw known
+      }
+      return answers
     },
     subscribe(pattern, subscribeOptions) {
       if (closing.signal.aborted) throw closed()

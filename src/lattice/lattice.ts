@@ -23,6 +23,15 @@ export interface Lattice extends AsyncDisposable {
     payload: Uint8Array,
     options: { timeoutMs: number; signal?: AbortSignal },
   ): Promise<Uint8Array>
+  /**
+   * Asks and takes every answer that comes: until none has come for `quietMs`, and at most `timeoutMs` long. Empty when nobody listens.
+   * @throws ERR_LATTICE_UNREACHABLE, ERR_LATTICE_UNAUTHORIZED, or the signal's reason
+   */
+  requestMany(
+    subject: Subject,
+    payload: Uint8Array,
+    options: { quietMs: number; timeoutMs: number; signal?: AbortSignal },
+  ): Promise<readonly Uint8Array[]>
   /** Listens until disposed, through every reconnect. Messages that come while the connection is down are lost, as NATS core has it. */
   subscribe(pattern: SubjectPattern | Subject, options: SubscribeOptions): LatticeSubscription
   /** Resolves when the server has everything that was sent before. */

@@ -53,3 +53,33 @@ export function parseHostCommand(hostId: SubjectToken, subject: string): HostCom
   const command = subject.startsWith(prefix) ? subject.slice(prefix.length) : ''
   return hostCommands.find((each) => each === command)
 }
+
+// Herald's own, beside upstream's protocol and never instead of it: docs/decisions/asking-hosts.md.
+
+/** Who is there: every Herald host answers. */
+export const heraldHosts = 'herald.hosts' as Subject
+
+/** What Herald's command asks of one Herald host, by the end of its subject. */
+export const heraldRequests = ['workloads', 'workload.copy', 'logs', 'drain'] as const
+export type HeraldRequest = (typeof heraldRequests)[number]
+
+export function heraldRequestSubject(hostId: SubjectToken, request: HeraldRequest): Subject {
+  return `herald.host.${hostId}.${request}` as Subject
+}
+
+/** All of Herald's own that is asked of one host. */
+export function heraldRequestPattern(hostId: SubjectToken): SubjectPattern {
+  return `herald.host.${hostId}.>` as SubjectPattern
+}
+
+/** What is asked of `hostId`; `undefined` for anything else. */
+export function parseHeraldRequest(hostId: SubjectToken, subject: string): HeraldRequest | undefined {
+  const prefix = `herald.host.${hostId}.`
+  const request = subject.startsWith(prefix) ? subject.slice(prefix.length) : ''
+  return heraldRequests.find((each) => each === request)
+}
+
+/** Where the lines for one reader of logs go; the token is the reader's, and nobody can guess it. */
+export function heraldLogSubject(reader: SubjectToken): Subject {
+  return `herald.logs.${reader}` as Subject
+}

@@ -1,0 +1,80 @@
+import { hostHeartbeat, type workload, workloadState } from './messages.ts'
+import { type Decoded, flag, message, optional, repeated, text, textMap, timestamp, uint32 } from './proto-json.ts'
+
+// Herald's own messages, beside upstream's: docs/decisions/asking-hosts.md. ProtoJSON as those are; a later version may only add fields, and
+// readers of another version are told so by the unknown field.
+
+/** Answer to `herald.hosts`. */
+export const heraldHost = message({
+  heartbeat: optional(hostHeartbeat),
+  /** False once the host drains. */
+  acceptsWork: flag,
+  /** Whether it takes `file://` images over the lattice: a host that `herald up` started, of files of its own machine. */
+  acceptsFiles: flag,
+  /** Where it serves HTTP as seen from its own machine: `http://127.0.0.1:8000`. */
+  url: text,
+})
+
+const heraldComponent = message({
+  name: text,
+  image: text,
+  imageDigest: text,
+  /** `http`, `run` or `service`. */
+  role: text,
+  /** Names it answers to over HTTP; `*` is every one. */
+  httpHosts: repeated(text),
+  /** It may ask tokens for these. */
+  audiences: repeated(text),
+})
+
+export const heraldWorkload = message({
+  workloadId: text,
+  namespace: text,
+  name: text,
+  state: workloadState,
+  /** For a person; empty when there is nothing to say. */
+  message: text,
+  since: timestamp,
+  cells: uint32,
+  annotations: textMap,
+  components: repeated(heraldComponent),
+})
+
+/** Question and answer of `workloads`. */
+export const inventoryRequest = message({})
+export const inventory = message({
+  workloads: repeated(heraldWorkload, 100_000),
+  /** There are more than one message can hold. */
+  truncated: flag,
+})
+
+/** Of `workload.copy`; the answer is that of the other host's `workload.start`. */
+export const copyRequest = message({
+  workloadId: text,
+  /** The host that is to start it too. */
+  toHostId: text,
+  newWorkloadId: text,
+})
+
+export const drainRequest = message({})
+export const drainAnswer = message({ draining: flag })
+
+/** Of `logs`: for `leaseMs` lines are sent to `herald.logs.<reader>`; asking again renews it. */
+export const logsRequest = message({ reader: text, workloadId: text, leaseMs: uint32 })
+export const logsAnswer = message({ leaseMs: uint32 })
+export const logLine = message({
+  hostId: text,
+  workloadId: text,
+  workload: text,
+  component: text,
+  /** `stdout` or `stderr`; empty for what the host says of the workload. */
+  stream: text,
+  text,
+  at: timestamp,
+})
+
+export type HeraldHost = Decoded<typeof heraldHost>
+export type HeraldWorkload = Decoded<typeof heraldWorkload>
+export type HeraldComponent = Decoded<typeof heraldComponent>
+export type LogLine = Decoded<typeof logLine>
+export type WireWorkloadMessage = Decoded<typeof workload>
