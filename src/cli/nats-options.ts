@@ -1,19 +1,8 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
+import type { NatsOptions } from '../config/contexts.ts'
 import type { LatticeCredentials, LatticeTls } from '../lattice/nats-options.ts'
 import { collect } from './option-values.ts'
-
-/** How NATS is reached, as options and contexts have it. */
-export type NatsOptions = {
-  readonly nats?: readonly string[]
-  readonly natsCreds?: string
-  readonly natsNkey?: string
-  readonly natsTokenFile?: string
-  readonly natsCa?: string
-  readonly natsCert?: string
-  readonly natsKey?: string
-  readonly natsTlsFirst?: boolean
-}
 
 /** `--nats-…`: how NATS is authenticated to, and its TLS. */
 export function addNatsCredentialOptions(command: Command): Command {

@@ -3,7 +3,6 @@ import { dirname } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { z } from 'zod'
 import { HeraldError } from '../errors/herald-error.ts'
-import type { NatsOptions } from './nats-options.ts'
 
 const path = z.string().min(1)
 const contextDocument = z.strictObject({
@@ -27,6 +26,18 @@ export type Contexts = {
   readonly contexts: Readonly<Record<string, LatticeContext>>
 }
 export type LatticeContext = NatsOptions & { readonly nats: readonly string[] }
+
+/** How NATS is reached; credentials by path. */
+export type NatsOptions = {
+  readonly nats?: readonly string[]
+  readonly natsCreds?: string
+  readonly natsNkey?: string
+  readonly natsTokenFile?: string
+  readonly natsCa?: string
+  readonly natsCert?: string
+  readonly natsKey?: string
+  readonly natsTlsFirst?: boolean
+}
 
 /** Empty when there is no such file. @throws ERR_CONTEXT_INVALID */
 export async function readContexts(file: string): Promise<Contexts> {
