@@ -92,7 +92,7 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
           ignoreAuthErrorAbort: true,
           reconnectDelayHandler: delayMs,
           noAsyncTraces: true,
-          ...natsTls(options.tls, tlsRequired),
+          ...natsTls(options.tls, tlsRequired, servers),
           ...(authenticator && { authenticator }),
         })
       } catch (error) {

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { checkServerIdentity, type PeerCertificate } from 'node:tls'
 import { type Authenticator, type ConnectionOptions, credsAuthenticator, nkeyAuthenticator } from 'nats'
 import { HeraldError } from '../errors/herald-error.ts'
 
@@ -48,15 +50,38 @@ export function parseServers(servers: readonly string[]): { servers: string[]; t
   return { servers: parsed, tlsRequired }
 }
 
-export function natsTls(tls: LatticeTls | undefined, tlsRequired: boolean): Pick<ConnectionOptions, 'tls'> {
-  if (tls === undefined) return tlsRequired ? { tls: {} } : {}
+/** `servers`: as {@link parseServers} gives them. */
+export function natsTls(
+  tls: LatticeTls | undefined,
+  tlsRequired: boolean,
+  servers: readonly string[],
+): Pick<ConnectionOptions, 'tls'> {
+  if (tls === undefined) return tlsRequired ? { tls: { ...checkingAddresses(servers) } } : {}
   const { caFile, certFile, keyFile, handshakeFirst } = tls
   return {
     tls: {
+      ...checkingAddresses(servers),
       ...(caFile !== undefined && { caFile }),
       ...(certFile !== undefined && { certFile }),
       ...(keyFile !== undefined && { keyFile }),
       ...(handshakeFirst === true && { handshakeFirst }),
+    },
+  }
+}
+
+/**
+ * For a server named by its address the client gives Node no name to check, and Node takes `localhost`. Then the certificate must be made
+ * out to one of the addresses this connection was given.
+ */
+function checkingAddresses(servers: readonly string[]): object {
+  const hosts = servers.map((server) => server.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'))
+  const addresses = hosts.filter((host) => isIP(host) !== 0)
+  if (addresses.length === 0 || hosts.includes('localhost')) return {}
+  return {
+    checkServerIdentity(name: string, certificate: PeerCertificate): Error | undefined {
+      if (name !== 'localhost') return checkServerIdentity(name, certificate)
+      const errors = addresses.map((address) => checkServerIdentity(address, certificate))
+      return errors.includes(undefined) ? undefined : errors[0]
     },
   }
 }
