@@ -6,6 +6,7 @@ import { CellInstance, type Instantiate } from './cell-instance.ts'
 import type { CellComponentInit, WireError } from './cell-protocol.ts'
 import { InstancePool, PoolBusyError } from './instance-pool.ts'
 import type { Pulse } from './pulse.ts'
+import { type EgressRefusal, reportRefusals } from './refusal-report.ts'
 import type { ServedExchange } from './served-exchange.ts'
 import type { Vitals } from './vitals.ts'
 
@@ -42,13 +43,14 @@ export class CellComponent {
       onTrap(reason: string): void
     },
   ) {
+      onEgressRefused(refusal: EgressRefusal): void
     this.init = init
     this.#vitals = deps.vitals
     this.#pulse = deps.pulse
     this.#onTrap = deps.onTrap
     this.#capabilities = deps.capabilities
     const { environment, args, allowedHosts, allowedIpNameLookups, allowedHostLoopbackPorts, preopens, limits } = init
-    this.#wasi = createWasi({
+    const wasiOptions = {
       environment,
       args,
       allowedHosts,
@@ -58,7 +60,8 @@ export class CellComponent {
       preopens,
       maxBodyBytes: limits.maxBodyBytes,
       onOutput: deps.onOutput,
-    })
+    }
+    this.#wasi = createWasi(wasiOptions, { onRefusal: reportRefusals(deps.onEgressRefused) })
     this.#instantiate = new Script(init.script, { filename: `${init.name}.glue.js` }).runInThisContext()
     this.#pool = new InstancePool({
       create: () => this.#create(),

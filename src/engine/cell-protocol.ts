@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorCode } from '../errors/error-codes.ts'
 import type { ComponentSpec, HttpListenOptions } from './engine.ts'
+import type { EgressRefusal } from './refusal-report.ts'
 
 /** What the engine (control thread) and a cell's thread say to each other, on the worker's own port. */
 export type ToCellMain =
@@ -24,6 +25,7 @@ export type FromCellMain =
   | { readonly kind: 'failed'; readonly error: WireError }
   | { readonly kind: 'output'; readonly component: string; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | { readonly kind: 'trap'; readonly component: string; readonly reason: string }
+  | ({ readonly kind: 'egress-refused'; readonly component: string } & EgressRefusal)
   | { readonly kind: 'listening'; readonly id: number; readonly port?: number; readonly error?: WireError }
   | { readonly kind: 'run-ended'; readonly id: number; readonly exitCode?: number; readonly error?: WireError }
   | {

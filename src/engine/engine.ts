@@ -123,6 +123,8 @@ export type CellMetrics = {
   readonly watchdogKills: number
   /** How long the end of its thread has been waited for, ms; 0 when it is not ending. */
   readonly endingMs: number
+  /** Outgoing requests, connections and look-ups that policy refused. */
+  readonly egressRefusals: number
   readonly inFlight: number
   readonly instances: number
   /** Components that run on jco's untouched glue. */

@@ -54,6 +54,7 @@ export class SupervisedCell implements Cell {
   #restartTimesMs: number[] = []
   #restarts = 0
   #watchdogKills = 0
+  #egressRefusals = 0
   #endingSinceMs: number | undefined
   #nextRunId = 1
   #closed: Promise<void> | undefined
@@ -132,6 +133,7 @@ export class SupervisedCell implements Cell {
       traps: vitals.get('traps'),
       restarts: this.#restarts,
       watchdogKills: this.#watchdogKills,
+      egressRefusals: this.#egressRefusals,
       endingMs: this.#endingSinceMs === undefined ? 0 : performance.now() - this.#endingSinceMs,
       inFlight: vitals.get('inFlight'),
       instances: vitals.get('instances'),
@@ -276,6 +278,12 @@ export class SupervisedCell implements Cell {
           'component trapped',
         )
         return
+      case 'egress-refused': {
+        const { component, target, reason, count } = message
+        this.#egressRefusals += count
+        this.#log.warn({ event: 'egress.refused', component, target, reason, count }, 'an outgoing request was refused')
+        return
+      }
       case 'listening': {
         const listening = this.#listening.get(message.id)
         this.#listening.delete(message.id)

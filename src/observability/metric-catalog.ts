@@ -74,6 +74,12 @@ export const metricCatalog = {
     description: 'Cells ended because a guest computed without yielding.',
     attributes: workload,
   },
+  'herald.cell.egress_refusals': {
+    kind: 'counter',
+    unit: '{refusal}',
+    description: 'Outgoing requests, connections and look-ups of names that policy refused; the log names the targets.',
+    attributes: workload,
+  },
   'herald.cell.active_requests': {
     kind: 'gauge',
     unit: '{request}',

@@ -74,7 +74,18 @@ export class FakeCell implements Cell {
     return promise
   }
   metrics() {
-    return { requests: 0, failures: 0, traps: 0, restarts: 0, watchdogKills: 0, endingMs: 0, inFlight: 0, instances: 0, untouchedGlue: 0 }
+    return {
+      requests: 0,
+      failures: 0,
+      traps: 0,
+      restarts: 0,
+      watchdogKills: 0,
+      egressRefusals: 0,
+      endingMs: 0,
+      inFlight: 0,
+      instances: 0,
+      untouchedGlue: 0,
+    }
   }
   async close(options: { drainTimeoutMs?: number } = {}): Promise<void> {
     if (this.state.kind === 'stopped') return
