@@ -10,64 +10,63 @@ const globals = new Set([
   'Float64Array', 'FinalizationRegistry', 'arguments', 'NaN', 'Infinity', 'queueMicrotask', 'setTimeout', 'Reflect', 'Proxy', 'isNaN',
 ])
 
-/** Removes functions, classes and plain constants of `instantiate` that nothing uses, again and again until all are used. */
+/** Removes functions, classes and plain constants of `instantiate` that nothing uses, and what only those used. */
 export function dropUnused(source: string): string {
-  let current = source
-  for (;;) {
-    const edits = new SourceEdits(current)
-    if (!removeUnused(current, edits)) return current
-    current = edits.apply()
-  }
-}
-
-function removeUnused(source: string, edits: SourceEdits): boolean {
   const body = bodyOfInstantiate(source)
-  const generator = body
-    .flatMap((statement) => (statement.type === 'VariableDeclaration' ? statement.declarations : []))
-    .find(({ id }) => id.type === 'Identifier' && id.name === 'gen')?.init
-  const inner =
-    generator?.type === 'CallExpression' && generator.callee.type === 'FunctionExpression'
-      ? generator.callee.body.body
-      : []
-  const used = new Map<string, number>()
-  for (const statement of body) countUses(statement, used)
-  let found = false
-  const unused = (name: string, ownUses: number) => (used.get(name) ?? 0) <= ownUses
-  for (const statement of [...body, ...inner]) {
-    const names = removableNames(statement)
-    if (names === undefined) continue
+  const total = new Map<string, number>()
+  for (const statement of body) countUses(statement, total)
+  const candidates = [...body, ...bodyOfGenerator(body)].flatMap((statement) => {
+    const names = removableNames(statement) ?? unreadVariable(statement)
+    if (names === undefined) return []
     const own = new Map<string, number>()
     countUses(statement, own)
-    if (!names.every((name) => unused(name, own.get(name) ?? 0))) continue
-    edits.remove(statement)
-    found = true
+    return [{ statement, names, own }]
+  })
+  const edits = new SourceEdits(source)
+  const left = new Set(candidates)
+  for (let found = true; found; ) {
+    found = false
+    for (const candidate of left) {
+      const { statement, names, own } = candidate
+      const slack = statement.type === 'TryStatement' ? 1 : 0
+      if (!names.every((name) => (total.get(name) ?? 0) <= (own.get(name) ?? 0) + slack)) continue
+      edits.remove(statement)
+      left.delete(candidate)
+      for (const [name, uses] of own) total.set(name, (total.get(name) ?? 0) - uses)
+      found = true
+    }
   }
-  if (!found) found = removeUnreadVariables(inner, used, edits)
-  return found
+  return edits.apply()
 }
 
-/** `let realloc0Async` with nothing but the `try` that sets it. */
-function removeUnreadVariables(
-  statements: readonly AnyNode[],
-  used: ReadonlyMap<string, number>,
-  edits: SourceEdits,
-): boolean {
-  let found = false
-  for (const statement of statements) {
-    if (
-      statement.type !== 'TryStatement' ||
-      statement.handler?.body.body.length !== 1 ||
-      statement.block.body.length !== 1
-    )
-      continue
-    const [set] = statement.block.body
-    if (set?.type !== 'ExpressionStatement' || set.expression.type !== 'AssignmentExpression') continue
-    const { left, right } = set.expression
-    if (left.type !== 'Identifier' || right.type !== 'CallExpression' || (used.get(left.name) ?? 0) > 3) continue
-    edits.remove(statement)
-    found = true
+function bodyOfGenerator(body: readonly Statement[]): readonly AnyNode[] {
+  for (const statement of body) {
+    if (statement.type !== 'VariableDeclaration') continue
+    for (const { id, init } of statement.declarations) {
+      if (id.type !== 'Identifier' || id.name !== 'gen' || init?.type !== 'CallExpression') continue
+      return init.callee.type === 'FunctionExpression' ? init.callee.body.body : []
+    }
   }
-  return found
+  return []
+}
+
+/** `try { name = … } catch { name = … }`, where only the declaration names it besides. */
+function unreadVariable(statement: AnyNode): string[] | undefined {
+  if (
+    statement.type !== 'TryStatement' ||
+    statement.handler?.body.body.length !== 1 ||
+    statement.block.body.length !== 1
+  )
+    return undefined
+  const names = [statement.block.body[0], statement.handler.body.body[0]].map((set) =>
+    set?.type === 'ExpressionStatement' &&
+    set.expression.type === 'AssignmentExpression' &&
+    set.expression.left.type === 'Identifier'
+      ? set.expression.left.name
+      : undefined,
+  )
+  const [name, again] = names
+  return name !== undefined && name === again ? [name] : undefined
 }
 
 /** The names a statement declares, when removing it has no effect but that they are gone. */

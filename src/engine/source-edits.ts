@@ -6,13 +6,15 @@ type Range = { readonly start: number; readonly end: number }
 export class SourceEdits {
   readonly #source: string
   readonly #edits: { start: number; end: number; text: string }[] = []
+  readonly #removed = new WeakSet<Range>()
 
   constructor(source: string) {
     this.#source = source
   }
 
-  remove({ start, end }: Range): void {
-    this.#edits.push({ start, end, text: '' })
+  remove(node: Range): void {
+    this.#removed.add(node)
+    this.#edits.push({ start: node.start, end: node.end, text: '' })
   }
 
   insert(at: number, text: string): void {
@@ -34,10 +36,9 @@ export class SourceEdits {
     this.#edits.push({ start: inner.end, end: outer.end, text: parenthesise ? ')' : '' })
   }
 
-  removed({ start, end }: Range): boolean {
-    return this.#edits.some(
-      (edit) => edit.text === '' && edit.start <= start && end <= edit.end && edit.end > edit.start,
-    )
+  /** Whether this very node was removed. */
+  removed(node: Range): boolean {
+    return this.#removed.has(node)
   }
 
   /** The text of a node with the edits so far. */
