@@ -31,6 +31,8 @@ export class CellComponent {
   readonly #instantiate: Instantiate
   readonly #pool: InstancePool<CellInstance>
   readonly #calls = new Set<Call>()
+  #replenishing = false
+  #closed = false
 
   constructor(
     init: CellComponentInit,
@@ -41,9 +43,9 @@ export class CellComponent {
       deniedAddresses: readonly string[]
       onOutput(stream: 'stdout' | 'stderr', text: string): void
       onTrap(reason: string): void
+      onEgressRefused(refusal: EgressRefusal): void
     },
   ) {
-      onEgressRefused(refusal: EgressRefusal): void
     this.init = init
     this.#vitals = deps.vitals
     this.#pulse = deps.pulse
@@ -88,6 +90,22 @@ export class CellComponent {
     next()
   }
 
+  /** Where instances retire after few calls, the next ones are made when nobody waits for them. */
+  #replenish(): void {
+    const { poolSize, maxInvocations } = this.init.limits
+    if (maxInvocations === 0 || this.#pool.size >= poolSize || this.#replenishing) return
+    this.#replenishing = true
+    setImmediate(() => {
+      this.#replenishing = false
+      if (this.#closed) return
+      try {
+        if (this.#pool.warm()) this.#replenish()
+      } catch (error) {
+        this.#onTrap(describe(error))
+      }
+    })
+  }
+
   /** Whether calls are in progress; ends those whose deadline has passed. */
   checkDeadlines(nowMs: number): boolean {
     for (const call of this.#calls) {
@@ -110,6 +128,7 @@ export class CellComponent {
     let instance: CellInstance | undefined
     let end: ((reason: Error) => void) | undefined
     let healthy = false
+    let answered = false
     const call: Call = {
       deadlineMs: performance.now() + this.init.limits.requestTimeoutMs,
       end: (reason) => end?.(reason),
@@ -135,6 +154,7 @@ export class CellComponent {
         handlerReturned()
       }
       await finished
+      answered = true
     } catch (error) {
       this.#vitals.add('failures', 1)
       this.#fail(exchange, error, instance !== undefined && !healthy)
@@ -142,7 +162,9 @@ export class CellComponent {
       exchange.onGone = undefined
       this.#calls.delete(call)
       this.#vitals.add('inFlight', -1)
-      if (instance !== undefined) this.#pool.checkin(instance, healthy)
+      // One that came to no proper end may be in a state that no further call expects.
+      if (instance !== undefined) this.#pool.checkin(instance, healthy && answered)
+      this.#replenish()
     }
   }
 
@@ -218,6 +240,7 @@ export class CellComponent {
   }
 
   close(reason: Error): void {
+    this.#closed = true
     for (const call of this.#calls) call.end(reason)
     this.#pool.close()
   }

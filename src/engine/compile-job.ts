@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { HeraldError } from '../errors/herald-error.ts'
+import { answersOnce } from './answers-once.ts'
 import { type Artifact, ArtifactCache } from './artifact-cache.ts'
 import { readComponent } from './component-binary.ts'
 import { checkImports, unsupportedWasi } from './component-imports.ts'
@@ -60,6 +61,7 @@ export async function compileComponent(job: CompileJob): Promise<CompiledCompone
       minimumMemoryBytes,
       sha256,
       glue,
+      answersOnce: answersOnce(facts.coreModules),
     },
     script,
     modules: compiled,

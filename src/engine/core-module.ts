@@ -11,21 +11,23 @@ export type CoreModuleFacts = {
   /** Sum over the memories that the module itself defines, bytes. */
   readonly minimumMemoryBytes: number
   readonly memories: readonly Limits[]
+  readonly exportNames: readonly string[]
 }
 
 /** Names, memories and section bounds of a core module (core specification §5.5). Function bodies are left to V8. */
 export function readCoreModule(reader: WasmReader): CoreModuleFacts {
   readCorePreamble(reader)
   const memories: Limits[] = []
+  const exportNames: string[] = []
   while (!reader.atEnd) {
     const id = reader.byte()
     const section = reader.sub(reader.u32())
     if (id === 2) readImports(section)
     else if (id === 5) for (let n = section.u32(); n > 0; n--) memories.push(readLimits(section))
-    else if (id === 7) readExports(section)
+    else if (id === 7) readExports(section, exportNames)
   }
   const minimum = memories.reduce((sum, memory) => sum + memory.min * BigInt(pageBytes), 0n)
-  return { memories, minimumMemoryBytes: Number(minimum) }
+  return { memories, minimumMemoryBytes: Number(minimum), exportNames }
 }
 
 /**
@@ -110,9 +112,9 @@ function readImports(section: WasmReader): void {
   }
 }
 
-function readExports(section: WasmReader): void {
+function readExports(section: WasmReader, names: string[]): void {
   for (let n = section.u32(); n > 0; n--) {
-    checkName(section.name())
+    names.push(checkName(section.name()))
     section.byte()
     section.u32()
   }

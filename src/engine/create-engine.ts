@@ -74,6 +74,7 @@ class HostEngine implements Engine {
       }
       components.push({
         ...rest,
+        limits: description.answersOnce ? { ...rest.limits, maxInvocations: 1 } : rest.limits,
         script,
         modules,
         bindings: bindings.map(({ cellModule, config }) => ({ cellModule: cellModule.href, config })),

@@ -28,6 +28,8 @@ export type ComponentDescription = {
   readonly sha256: string
   /** Whether jco's glue was slimmed (see `slim-glue.ts`); if not, the component runs correctly but slowly, for this reason. */
   readonly glue: { readonly slim: true } | { readonly slim: false; readonly reason: string }
+  /** An instance of it answers one HTTP request only (see `answers-once.ts`): whatever the pool, each request gets a fresh one. */
+  readonly answersOnce: boolean
 }
 
 /** What a component may use and for how long. Every limit has a default (see `defaultLimits`). */
@@ -121,10 +123,10 @@ export type CellMetrics = {
   readonly restarts: number
   /** Restarts because a guest computed without yielding. */
   readonly watchdogKills: number
-  /** How long the end of its thread has been waited for, ms; 0 when it is not ending. */
-  readonly endingMs: number
   /** Outgoing requests, connections and look-ups that policy refused. */
   readonly egressRefusals: number
+  /** How long the end of its thread has been waited for, ms; 0 when it is not ending. */
+  readonly endingMs: number
   readonly inFlight: number
   readonly instances: number
   /** Components that run on jco's untouched glue. */

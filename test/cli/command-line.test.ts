@@ -163,6 +163,7 @@ test('an import is refused with its reason: unknown, or of another WASI', () => 
     minimumMemoryBytes: 2 ** 30,
     sha256: '',
     glue: { slim: true },
+    answersOnce: false,
   })
   assert.equal(runnable, false)
   assert.deepEqual(refusals, [

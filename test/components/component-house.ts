@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { buildComponents } from '../../scripts/build-components.ts'
 import { createIdentityCapability } from '../../src/capabilities/identity/identity-capability.ts'
 import { systemClock } from '../../src/clock/clock.ts'
@@ -44,7 +45,9 @@ export async function openComponentHouse(): Promise<ComponentHouse> {
   const svids = cleanup.use(createSvidSource({ authority, clock, log }))
   const identity = cleanup.use(createIdentityCapability({ svids, log, clock }))
   await identity.start({ signal: AbortSignal.timeout(5000) })
-  const engine = cleanup.use(createEngine({ log, clock }))
+  // What did not change since the last run is not transpiled again.
+  const cacheDir = join(import.meta.dirname, '..', '..', 'build', 'transpiled')
+  const engine = cleanup.use(createEngine({ log, clock, cacheDir }))
   const owned = cleanup.move()
 
   async function load(name: string): Promise<Uint8Array> {

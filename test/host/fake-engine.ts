@@ -22,6 +22,7 @@ export class FakeEngine implements Engine {
       sizeBytes: bytes.length,
       coreModules: 1,
       minimumMemoryBytes: 65_536,
+      answersOnce: false,
       sha256: '0'.repeat(64),
       glue: { slim: true },
     }
