@@ -3,6 +3,7 @@ export const causes = {
   'audience-not-listed': 'the workload may not ask for the audience',
   'token-padded': 'white space stands before or after the token',
   'issuer-missing': 'the token has no iss',
+  'issuer-unwanted': 'the relying party takes tokens without iss only',
   'issuer-not-a-url': 'iss is not a URL',
   'issuer-not-https': 'iss is not an https URL',
   'issuer-has-port': 'iss names a port',

@@ -19,8 +19,10 @@ export type RelyingParty = {
   /** As a person would say it: `AWS IAM and STS`. */
   readonly title: string
   readonly issuer: {
-    /** False where the party never looks at `iss`. */
+    /** False where the party never compares `iss`. */
     readonly checked: boolean
+    /** `iss` must be absent, or the trust domain as `spiffe://…`. */
+    readonly trustDomainOnly: boolean
     readonly httpsOnly: boolean
     readonly portAllowed: boolean
     /** Longest issuer it stores, in characters; undefined = no published limit. */
@@ -52,6 +54,8 @@ export type RelyingParty = {
     readonly iatRequired: boolean
     /** Longest `exp - iat` it accepts, seconds. */
     readonly maxLifetimeS: number | undefined
+    /** Whether every version of it refuses what lives longer. */
+    readonly longLifetime: 'refuses' | 'risks'
     /** How far its clock and the issuer's may differ, seconds. */
     readonly leewayS: number
     /** An `iat` further ahead than the leeway is refused. */

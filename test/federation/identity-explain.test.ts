@@ -159,7 +159,7 @@ test("a real SVID and SPIRE's real discovery: each relying party's answer to the
     'subject-differs',
   )
   assert.equal(await cause({ for: 'vault', audience: 'https://unlisted' }), 'audience-not-listed')
-  assert.equal(await cause({ for: 'keycloak', audience: 'https://sso' }), 'key-use-missing')
+  assert.equal(await cause({ for: 'keycloak', audience: 'https://sso' }), 'issuer-unwanted')
 })
 
 test('bindings and audiences lead to their relying parties by themselves', async () => {

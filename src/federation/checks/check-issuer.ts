@@ -4,8 +4,16 @@ import { isPublicHost } from './is-public-host.ts'
 
 /** `iss` against the party's demands on its shape, then against the issuer it trusts. */
 export function checkIssuer({ party, token, expected }: CheckInput): Finding | undefined {
+  const { iss, sub } = token.claims
+  if (party.issuer.trustDomainOnly && iss !== undefined && !sub?.startsWith(`${iss}/`)) {
+    return {
+      cause: 'issuer-unwanted',
+      severity: 'refuses',
+      detail: `iss is "${iss}"; ${party.title} looks for a client of that issuer and finds none`,
+      mend: "leave jwt_issuer out of SPIRE's server.conf, or let a SPIRE server without it issue the tokens for this party",
+    }
+  }
   if (!party.issuer.checked) return undefined
-  const { iss } = token.claims
   const refuse = (cause: Finding['cause'], detail: string, mend: string): Finding => ({
     cause,
     severity: 'refuses',

@@ -107,7 +107,7 @@ const checkKey: Check = ({ party, token, discovery }) => {
       cause: 'key-use-missing',
       severity: 'refuses',
       detail: `key "${kid}" has ${key.use === undefined ? 'no use' : `use "${key.use}"`}, ${party.title} takes ${party.keyUse.join(' or ')}`,
-      mend: "set set_key_use = true in the OIDC discovery provider's configuration and restart it, or point the party at the SPIFFE bundle endpoint",
+      mend: "point the party's bundleEndpoint at the SPIFFE bundle endpoint: server { federation { bundle_endpoint { … } } } in SPIRE's server.conf",
     }
   }
   return undefined

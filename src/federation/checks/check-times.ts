@@ -47,7 +47,7 @@ const checkLifetime: Check = ({ party, token, expected }) => {
   if (maxS === undefined || exp === undefined || iat === undefined || exp - iat <= maxS) return undefined
   return {
     cause: 'lifetime-too-long',
-    severity: 'refuses',
+    severity: party.time.longLifetime,
     detail: `the token lives ${seconds(exp - iat)}, ${party.title} accepts ${seconds(maxS)}`,
     mend: `spire-server entry update -entryID ENTRY … -jwtSVIDTTL ${Math.min(maxS, 300)}   (or default_jwt_svid_ttl = "${Math.min(maxS, 300)}s" in server.conf)`,
   }

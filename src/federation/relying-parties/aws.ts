@@ -7,12 +7,19 @@ import type { RelyingParty } from '../relying-party.ts'
 export const aws: RelyingParty = {
   kind: 'aws',
   title: 'AWS IAM and STS',
-  issuer: { checked: true, httpsOnly: true, portAllowed: false, maxLength: 255, mustBePublic: true },
+  issuer: {
+    checked: true,
+    trustDomainOnly: false,
+    httpsOnly: true,
+    portAllowed: false,
+    maxLength: 255,
+    mustBePublic: true,
+  },
   keys: 'discovery',
   keyUse: undefined,
   algorithms: { accepted: ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512'], tested: undefined },
   audience: { usual: 'sts.amazonaws.com', single: false },
   subject: { maxBytes: 255, trustDomainChecked: false },
-  time: { iatRequired: true, maxLifetimeS: undefined, leewayS: 0, futureIatRefused: true },
+  time: { iatRequired: true, maxLifetimeS: undefined, longLifetime: 'refuses', leewayS: 0, futureIatRefused: true },
   kidRequired: true,
 }

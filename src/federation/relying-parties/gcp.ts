@@ -7,12 +7,19 @@ import type { RelyingParty } from '../relying-party.ts'
 export const gcp: RelyingParty = {
   kind: 'gcp',
   title: 'Google Cloud workload identity federation',
-  issuer: { checked: true, httpsOnly: true, portAllowed: true, maxLength: undefined, mustBePublic: true },
+  issuer: {
+    checked: true,
+    trustDomainOnly: false,
+    httpsOnly: true,
+    portAllowed: true,
+    maxLength: undefined,
+    mustBePublic: true,
+  },
   keys: 'discovery',
   keyUse: undefined,
   algorithms: { accepted: ['RS256', 'ES256'], tested: undefined },
   audience: { usual: undefined, single: false },
   subject: { maxBytes: 127, trustDomainChecked: false },
-  time: { iatRequired: true, maxLifetimeS: 48 * 3600 - 1, leewayS: 0, futureIatRefused: true },
+  time: { iatRequired: true, maxLifetimeS: 48 * 3600 - 1, longLifetime: 'refuses', leewayS: 0, futureIatRefused: true },
   kidRequired: true,
 }

@@ -5,12 +5,19 @@ import type { RelyingParty } from '../relying-party.ts'
 export const nats: RelyingParty = {
   kind: 'nats',
   title: 'NATS auth callout',
-  issuer: { checked: false, httpsOnly: false, portAllowed: true, maxLength: undefined, mustBePublic: false },
+  issuer: {
+    checked: false,
+    trustDomainOnly: false,
+    httpsOnly: false,
+    portAllowed: true,
+    maxLength: undefined,
+    mustBePublic: false,
+  },
   keys: 'none',
   keyUse: undefined,
   algorithms: { accepted: jwtSvidAlgorithms, tested: undefined },
   audience: { usual: 'nats', single: false },
   subject: { maxBytes: undefined, trustDomainChecked: true },
-  time: { iatRequired: false, maxLifetimeS: undefined, leewayS: 0, futureIatRefused: false },
+  time: { iatRequired: false, maxLifetimeS: undefined, longLifetime: 'refuses', leewayS: 0, futureIatRefused: false },
   kidRequired: true,
 }

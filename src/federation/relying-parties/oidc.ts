@@ -5,12 +5,19 @@ import type { RelyingParty } from '../relying-party.ts'
 export const oidc: RelyingParty = {
   kind: 'oidc',
   title: 'an OpenID Connect relying party',
-  issuer: { checked: true, httpsOnly: true, portAllowed: true, maxLength: undefined, mustBePublic: false },
+  issuer: {
+    checked: true,
+    trustDomainOnly: false,
+    httpsOnly: true,
+    portAllowed: true,
+    maxLength: undefined,
+    mustBePublic: false,
+  },
   keys: 'discovery',
   keyUse: undefined,
   algorithms: { accepted: jwtSvidAlgorithms, tested: undefined },
   audience: { usual: undefined, single: false },
   subject: { maxBytes: undefined, trustDomainChecked: false },
-  time: { iatRequired: false, maxLifetimeS: undefined, leewayS: 0, futureIatRefused: false },
+  time: { iatRequired: false, maxLifetimeS: undefined, longLifetime: 'refuses', leewayS: 0, futureIatRefused: false },
   kidRequired: false,
 }

@@ -5,12 +5,19 @@ import type { RelyingParty } from '../relying-party.ts'
 export const vault: RelyingParty = {
   kind: 'vault',
   title: 'Vault or OpenBao auth/jwt',
-  issuer: { checked: true, httpsOnly: false, portAllowed: true, maxLength: undefined, mustBePublic: false },
+  issuer: {
+    checked: true,
+    trustDomainOnly: false,
+    httpsOnly: false,
+    portAllowed: true,
+    maxLength: undefined,
+    mustBePublic: false,
+  },
   keys: 'discovery',
   keyUse: undefined,
   algorithms: { accepted: jwtSvidAlgorithms, tested: undefined },
   audience: { usual: undefined, single: false },
   subject: { maxBytes: undefined, trustDomainChecked: false },
-  time: { iatRequired: false, maxLifetimeS: undefined, leewayS: 60, futureIatRefused: true },
+  time: { iatRequired: false, maxLifetimeS: undefined, longLifetime: 'refuses', leewayS: 60, futureIatRefused: true },
   kidRequired: false,
 }

@@ -48,7 +48,8 @@ export const trustKeycloak: TrustBuilder = {
       ],
       notes: [
         'Keycloak 26.4 or later, started with --features=spiffe (26.4: --features=spiffe,client-auth-federated).',
-        `Ask for one audience, ${input.audience}, which must be the realm's issuer; tokens may live 300 s.`,
+        'Tokens must have no iss (a SPIRE server without jwt_issuer), and the bundle endpoint must be a SPIFFE one, whose keys have the use jwt-svid.',
+        `Ask for one audience, ${input.audience}, which must be the realm's issuer; let tokens live 300 s at most.`,
       ],
     }
   },
