@@ -45,6 +45,7 @@ export class NodeExchange implements ServedExchange, BodySink {
     this.#head = head
     this.#maxBodyBytes = maxBodyBytes
     if (head.hasBody) this.#source = new RequestBody(request, maxBodyBytes)
+    response.on('error', () => {})
     response.on('close', () => {
       if (this.#state !== 'ended') this.#lost(new Error('the client is gone'))
     })

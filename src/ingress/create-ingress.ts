@@ -23,6 +23,8 @@ export type IngressOptions = {
   readonly maxConnections?: number
   /** Time each request, for {@link Ingress.measure}. Default false. */
   readonly timed?: boolean
+  /** For tests: sees each listening thread, also one that replaces another. */
+  readonly onThread?: (worker: Worker) => void
 }
 
 /** Starts to listen. @throws ERR_INGRESS_LISTEN when the address cannot be had. */
@@ -36,20 +38,20 @@ export async function createIngress(options: IngressOptions): Promise<Ingress> {
     maxConnections = 10_000,
     timed = false,
   } = options
-  const workers: Worker[] = []
+  const started: IngressThread[] = []
   let port = options.port
   try {
     for (let n = 0; n < threads; n++) {
       const data = { host, port, reusePort: threads > 1, maxHeaderBytes, keepAliveTimeoutMs, maxConnections, timed }
       const { worker, listeningOn } = await startThread(data, log)
-      workers.push(worker)
+      started.push({ worker, options: { ...data, port: listeningOn } })
       port = listeningOn
     }
   } catch (error) {
-    await Promise.all(workers.map((worker) => worker.terminate()))
+    await Promise.all(started.map(({ worker }) => worker.terminate()))
     throw error
   }
-  return new ThreadedIngress(workers, { host, port }, log)
+  return new ThreadedIngress(started, { host, port }, options)
 }
 
 async function startThread(options: IngressThreadOptions, log: Log): Promise<{ worker: Worker; listeningOn: number }> {
@@ -84,43 +86,87 @@ function cannotListen({ host, port }: IngressThreadOptions, reason: string): Her
   })
 }
 
+/** A listening thread; `worker` changes when one had to be replaced. */
+type IngressThread = { worker: Worker; readonly options: IngressThreadOptions }
+type Route = { readonly hosts: readonly string[] | '*'; readonly cell: Cell; readonly component: string }
+
+const longestRestartPauseMs = 5_000
+
 class ThreadedIngress implements Ingress {
   readonly address: { readonly host: string; readonly port: number }
-  readonly #workers: readonly Worker[]
+  readonly #threads: readonly IngressThread[]
   readonly #log: Log
+  readonly #onThread: ((worker: Worker) => void) | undefined
+  readonly #routes = new Map<number, Route>()
   readonly #readings = new Map<number, (reading: IngressReading) => void>()
   #nextReading = 1
   #nextRoute = 1
+  #ready = true
   #closed: Promise<void> | undefined
 
-  constructor(workers: readonly Worker[], address: { host: string; port: number }, log: Log) {
-    this.#workers = workers
+  constructor(threads: readonly IngressThread[], address: { host: string; port: number }, options: IngressOptions) {
+    this.#threads = threads
     this.address = address
-    this.#log = log
-    for (const worker of workers) {
-      worker.on('message', (message: FromIngressThread) => {
-        if (message.kind === 'measured') this.#readings.get(message.id)?.(message.reading)
-      })
-    }
+    this.#log = options.log
+    this.#onThread = options.onThread
+    for (const thread of threads) this.#watch(thread)
   }
 
-  route({ hosts, cell, component }: { hosts: readonly string[] | '*'; cell: Cell; component: string }): Disposable {
+  route(route: Route): Disposable {
     const id = this.#nextRoute++
-    for (const worker of this.#workers) {
-      const gate = cell.connectHttp(component)
-      const message: ToIngressThread = { kind: 'route', id, hosts, gate }
-      worker.postMessage(message, [gate])
+    for (const { worker } of this.#threads) connectRoute(worker, id, route)
+    this.#routes.set(id, route)
+    return {
+      [Symbol.dispose]: () => {
+        this.#routes.delete(id)
+        this.#post({ kind: 'unroute', id })
+      },
     }
-    return { [Symbol.dispose]: () => this.#post({ kind: 'unroute', id }) }
   }
 
   setReady(ready: boolean): void {
+    this.#ready = ready
     this.#post({ kind: 'ready', ready })
+  }
+
+  #watch(thread: IngressThread): void {
+    thread.worker.on('message', (message: FromIngressThread) => {
+      if (message.kind === 'measured') this.#readings.get(message.id)?.(message.reading)
+    })
+    thread.worker.once('exit', () => {
+      if (this.#closed === undefined) void this.#replace(thread)
+    })
+    this.#onThread?.(thread.worker)
+  }
+
+  /** A thread that ended by itself is a defect; its connections are lost, and a new one takes its place with the same routes. */
+  async #replace(thread: IngressThread): Promise<void> {
+    this.#log.error({ event: 'ingress.restarting' }, 'an ingress thread ended; starting another')
+    for (let pauseMs = 0; this.#closed === undefined; pauseMs = Math.min(pauseMs * 2 + 100, longestRestartPauseMs)) {
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
+      const started = await startThread(thread.options, this.#log).catch(() => undefined)
+      if (started === undefined) continue
+      thread.worker = started.worker
+      if (this.#closed !== undefined) {
+        await started.worker.terminate()
+        return
+      }
+      this.#watch(thread)
+      started.worker.postMessage({ kind: 'ready', ready: this.#ready } satisfies ToIngressThread)
+      for (const [id, route] of this.#routes) {
+        try {
+          connectRoute(started.worker, id, route)
+        } catch {
+          // Its cell is closed; so is its route, as soon as its owner gets to it.
+        }
+      }
+      return
+    }
   }
 
   measure({ timeoutMs }: { timeoutMs: number }): Promise<readonly (IngressReading | undefined)[]> {
     return Promise.all(
-      this.#workers.map(async (worker) => {
+      this.#threads.map(async ({ worker }) => {
         const id = this.#nextReading++
         const { promise, resolve } = Promise.withResolvers<IngressReading | undefined>()
         this.#readings.set(id, resolve)
@@ -145,7 +191,7 @@ class ThreadedIngress implements Ingress {
 
   async #close(drainTimeoutMs: number): Promise<void> {
     await Promise.all(
-      this.#workers.map(async (worker) => {
+      this.#threads.map(async ({ worker }) => {
         const closed = new Promise<void>((resolve) => {
           worker.on('message', (message: FromIngressThread) => message.kind === 'closed' && resolve())
           worker.once('exit', () => resolve())
@@ -161,6 +207,12 @@ class ThreadedIngress implements Ingress {
   }
 
   #post(message: ToIngressThread): void {
-    for (const worker of this.#workers) worker.postMessage(message)
+    for (const { worker } of this.#threads) worker.postMessage(message)
   }
+}
+
+function connectRoute(worker: Worker, id: number, { hosts, cell, component }: Route): void {
+  const gate = cell.connectHttp(component)
+  const message: ToIngressThread = { kind: 'route', id, hosts, gate }
+  worker.postMessage(message, [gate])
 }

@@ -55,6 +55,7 @@ export class LaneRequest implements LaneParty<ToCell> {
     this.#onDone = lane.onDone
     this.#bodyEnded = !head.hasBody
     if (head.hasBody) this.#readBody()
+    response.on('error', () => {})
     response.on('close', () => {
       if (!this.#done) this.#abort('the client is gone')
     })

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { after, before, describe, test } from 'node:test'
+import type { Worker } from 'node:worker_threads'
 import type { Cell, Engine } from '../../src/engine/engine.ts'
 import { isHeraldError } from '../../src/errors/herald-error.ts'
 import { createIngress } from '../../src/ingress/create-ingress.ts'
@@ -260,6 +261,29 @@ test('an address that is taken is an error that says so', async () => {
     assert.match(error.message, /EADDRINUSE/)
     return true
   })
+})
+
+test('an ingress thread that ends by itself is replaced, with its port and its routes', async () => {
+  const bytes = await faultsComponent()
+  await using engine = testEngine()
+  const cell = await engine.startCell(cellSpec(component(bytes)), { signal: signal() })
+  const threads: Worker[] = []
+  await using ingress = await createIngress({
+    log,
+    host: '127.0.0.1',
+    port: 0,
+    onThread: (worker) => threads.push(worker),
+  })
+  ingress.route({ hosts: ['a'], cell, component: 'guest' })
+  const ask = () => raw(ingress, 'GET /ok HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+  assert.match(await ask(), /^HTTP\/1\.1 200 /)
+  await threads[0]!.terminate()
+  const until = performance.now() + 10_000
+  while (!(await ask().catch(() => '')).startsWith('HTTP/1.1 200')) {
+    assert.ok(performance.now() < until, 'no new thread answers')
+    await sleep(10)
+  }
+  assert.equal(threads.length, 2)
 })
 
 test('several threads listen on one port and serve the same routes', async () => {
