@@ -97,6 +97,12 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
       "value of the label hostgroup, upstream's way to say what a host is for; stated with --nats only",
       'default',
     )
+    .addOption(
+      new Option(
+        '--stop-delay <duration>',
+        'how long a workload takes requests after the operator has stopped it: endpoints of its Service change only then (default: 3s)',
+      ).argParser(parseDurationMs),
+    )
     .optionsGroup('Images:')
     .option(
       '--image-cache <directory>',

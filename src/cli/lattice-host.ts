@@ -20,6 +20,7 @@ export type LatticeHostOptions = NatsOptions & {
   readonly nats: readonly string[]
   readonly friendlyName?: string
   readonly hostname?: string
+  readonly stopDelay?: number
   readonly environment?: string
 }
 
@@ -41,6 +42,8 @@ export type LatticeHostContext = {
   readonly allowFileImages?: boolean
 }
 
+/** Measured with upstream's operator: requests came for up to 0.15 s; the endpoints have to reach every node of a cluster. */
+const defaultStopDelayMs = 3_000
 /** The operator waits 30 s for a stop: what is in flight gets what is left of it. */
 const longestStopDrainMs = 20_000
 
@@ -64,6 +67,7 @@ export async function serveOnLattice(options: LatticeHostOptions, context: Latti
   await using control = createControl({
     lattice,
     host: controlHost(context),
+    stopDelayMs: options.stopDelay ?? defaultStopDelayMs,
     identity: {
       hostId: wired.host.id,
       hostname: options.hostname ?? (inKubernetes ? podAddress() : hostname()),

@@ -41,6 +41,11 @@ export type ControlOptions = {
   readonly stopTimeoutMs?: number
   /** Default: stop after ten minutes of silence. */
   readonly orphans?: OrphanRule
+  /**
+   * How long a running workload takes requests after the operator has stopped it, ms. The operator takes its host out of the endpoints of a Service
+   * only after the answer to `workload.stop`. Default 0.
+   */
+  readonly stopDelayMs?: number
   /** How often orphans are looked for, ms. Default 15,000. */
   readonly orphanSweepMs?: number
   /** See {@link workloadFromWire}. Default false. */
@@ -51,7 +56,10 @@ export type ControlOptions = {
 
 /** Speaks upstream's host protocol for one host. Disposal stops the heartbeats and takes no more requests; answers under way are given. */
 export interface Control extends AsyncDisposable {
-  /** New workloads are refused from now on; status and stop are still answered, and heartbeats go on. */
+  /**
+   * New workloads are refused from now on, and heartbeats end: one would bring back the Host object that the operator has deleted with the pod,
+   * and work with it. Status and stop are still answered.
+   */
   refuseStarts(): void
 }
 
@@ -70,12 +78,13 @@ export function createControl(options: ControlOptions): Control {
     heartbeatIntervalMs = 15_000,
     startTimeoutMs = 50_000,
     stopTimeoutMs = 25_000,
+    stopDelayMs = 0,
   } = options
   const { orphans = { kind: 'stop', afterMs: 600_000 }, orphanSweepMs = 15_000, allowFileImages = false } = options
   const hostId = checkHostIdentity(identity)
   const startedAt = new Date(clock.nowMs())
   const measure = createMachineMeter()
-  const table = createWorkloadTable({ host, log, clock, startTimeoutMs, stopTimeoutMs })
+  const table = createWorkloadTable({ host, log, clock, startTimeoutMs, stopTimeoutMs, stopDelayMs })
   const presence = new OperatorPresence()
   const ending = new AbortController()
   /** As they came, of the workloads that are known. */
@@ -98,7 +107,7 @@ export function createControl(options: ControlOptions): Control {
   const heartbeat = (): Uint8Array => formatMessage(hostHeartbeat, currentHeartbeat())
 
   function announce(): void {
-    if (lattice.state.kind !== 'connected') return
+    if (lattice.state.kind !== 'connected' || !accepting) return
     try {
       lattice.publish(heartbeatSubject(hostId), heartbeat())
     } catch (error) {
@@ -145,7 +154,7 @@ export function createControl(options: ControlOptions): Control {
       }
       // There is nothing in the question; the answer is the same.
       presence.seen(clock.nowMs())
-      message.reply(heartbeat())
+      if (accepting) message.reply(heartbeat())
       return
     }
     let workloadId = ''

@@ -11,6 +11,8 @@ export type WorkloadTableOptions = {
   readonly startTimeoutMs: number
   /** A stop that takes longer is answered as under way, ms. The operator waits 30 s. */
   readonly stopTimeoutMs: number
+  /** A running workload that is to stop takes requests for so long after the answer: those who send them learn of its end only then. */
+  readonly stopDelayMs: number
 }
 
 export type TableStatus = WorkloadReport | { readonly state: 'not-found'; readonly message: string }
@@ -48,10 +50,13 @@ export function createWorkloadTable({
   clock,
   startTimeoutMs,
   stopTimeoutMs,
+  stopDelayMs,
 }: WorkloadTableOptions): WorkloadTable {
   const entries = new Map<string, Entry>()
   const stopped = new Map<string, number>()
   let refusing = false
+  /** Ends the delays of stops: the whole host is drained. */
+  const draining = new AbortController()
 
   function begin(workloadId: string, prepare: () => WorkloadStart, entry: Entry): Start {
     const controller = new AbortController()
@@ -92,6 +97,11 @@ export function createWorkloadTable({
         'a workload that did not start in time could not be removed',
       )
     })
+  }
+
+  async function stopLater(workloadId: string): Promise<void> {
+    await clock.sleep(stopDelayMs, { signal: draining.signal }).catch(() => {})
+    await host.stop(workloadId)
   }
 
   function statusOf(workloadId: string): TableStatus {
@@ -155,7 +165,8 @@ export function createWorkloadTable({
       }
       entry?.starting?.abort(new HeraldError('ERR_HOST_DRAINING', 'the workload was stopped while it started'))
       let failure: HeraldError | undefined
-      const stopping = (entry?.stopping ?? host.stop(workloadId)).then(
+      const delayed = stopDelayMs > 0 && !refusing && host.status(workloadId)?.state === 'running'
+      const stopping = (entry?.stopping ?? (delayed ? stopLater(workloadId) : host.stop(workloadId))).then(
         () => void entries.delete(workloadId),
         (error: unknown) => {
           failure = toHeraldError(error)
@@ -164,6 +175,7 @@ export function createWorkloadTable({
         },
       )
       if (entry) entry.stopping ??= stopping
+      if (delayed) return { state: 'stopping', message: '' }
       const timer = new AbortController()
       await Promise.race([stopping, clock.sleep(stopTimeoutMs, { signal: timer.signal }).catch(() => {})])
       timer.abort()
@@ -175,6 +187,7 @@ export function createWorkloadTable({
     lastAsked: () => new Map([...entries].map(([workloadId, entry]) => [workloadId, entry.lastAskedMs])),
     refuseStarts: () => {
       refusing = true
+      draining.abort()
     },
     abortStarts: () => {
       for (const { starting } of entries.values())

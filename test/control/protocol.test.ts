@@ -218,6 +218,40 @@ test('while it drains, a host starts nothing new, and still answers for what it 
   assert.equal((await operator.stop(host.hostId, 'old')).workloadState, 'WORKLOAD_STATE_STOPPING')
 })
 
+test('a host that drains is not heard of any more: nothing brings back its Host object', async () => {
+  await using host = await testHost(nats.url, createHostStandIn(), { heartbeatIntervalMs: 50 })
+  await until('it was heard', () => (operator.heartbeats.get(host.hostId)?.length ?? 0) >= 2)
+  host.refuseStarts()
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  const heard = operator.heartbeats.get(host.hostId)!.length
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  assert.equal(operator.heartbeats.get(host.hostId)!.length, heard)
+  await assert.rejects(operator.heartbeat(host.hostId))
+})
+
+test('a running workload that is stopped is served a while longer, so that who sends requests hears of its end in time', async () => {
+  await using host = await testHost(nats.url, createHostStandIn(), { stopDelayMs: 400 })
+  await operator.start(host.hostId, 'late', wireWorkload('hello'))
+  const askedMs = performance.now()
+  for (let asked = 0; asked < 2; asked++) {
+    assert.equal((await operator.stop(host.hostId, 'late')).workloadState, 'WORKLOAD_STATE_STOPPING')
+    assert.ok(performance.now() - askedMs < 300, 'the answer does not wait')
+  }
+  assert.equal((await operator.status(host.hostId, 'late')).workloadState, 'WORKLOAD_STATE_STOPPING')
+  assert.equal(host.host.status('late')?.state, 'running')
+  await until('it is gone', () => host.host.status('late') === undefined)
+  assert.ok(performance.now() - askedMs >= 390)
+  assert.equal(host.host.calls.filter((call) => call.startsWith('stop')).length, 1)
+})
+
+test('a delayed stop is carried out at once when the host drains', async () => {
+  await using host = await testHost(nats.url, createHostStandIn(), { stopDelayMs: 60_000 })
+  await operator.start(host.hostId, 'late', wireWorkload('hello'))
+  await operator.stop(host.hostId, 'late')
+  host.refuseStarts()
+  await until('it is gone', () => host.host.status('late') === undefined)
+})
+
 test('a workload the operator has forgotten is stopped, one it asks about is kept', async () => {
   await using host = await testHost(nats.url, createHostStandIn(), {
     orphans: { kind: 'stop', afterMs: 500 },

@@ -56,7 +56,7 @@ async function startHost(options: { adminSocket?: string } = {}): Promise<Host> 
     program: process.execPath,
     args: [
       ...['--disable-warning=ExperimentalWarning', main, 'host', '--output', 'json', '--http', '0'],
-      ...['--nats', nats.url, '--host-id', hostId, '--friendly-name', `host-${hostId}`],
+      ...['--nats', nats.url, '--host-id', hostId, '--stop-delay', '0s', '--friendly-name', `host-${hostId}`],
       ...['--spire-admin-socket', options.adminSocket ?? join(directory.path, 'no-spire.sock')],
       ...['--image-cache', join(directory.path, 'images')],
     ],

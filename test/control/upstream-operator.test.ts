@@ -245,7 +245,9 @@ suite("Upstream's real operator 2.7", { skip, timeout: 900_000 }, () => {
     await remove('gateway')
     await until('no workload is left', async () => (await workloadsOf('gateway')).length === 0)
     t.diagnostic(`kubectl delete → all workloads gone: ${since(startMs)}`)
-    for (const { url } of [one, two]) assert.equal((await httpCall(url, { host: 'gateway.test' })).status, 404)
+    for (const { url } of [one, two]) {
+      await until('it is served no more', async () => (await httpCall(url, { host: 'gateway.test' })).status === 404)
+    }
     assert.deepEqual(await endpointsOf('gateway'), [])
     for (const { process } of [one, two]) assert.deepEqual(scanForTokens(process.log.text()), [])
   })
@@ -391,7 +393,7 @@ suite("Upstream's real operator 2.7", { skip, timeout: 900_000 }, () => {
     await until('no workload is left', async () => (await workloadsOf('lost')).length === 0, 90_000)
   })
 
-  test('a host that is ended by SIGTERM gets no new workloads, and its Host object does not come back', async (t) => {
+  test('a host that was ended by SIGTERM holds up nothing: its workload can be deleted', async (t) => {
     await using one = await startHost('ended')
     await operator.kubernetes.apply([deployment('ended')])
     await until('the workload is Ready', readyReplicas('ended', 1))
