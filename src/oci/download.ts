@@ -1,5 +1,5 @@
 import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
-import { digestOf, isDigest, type OciDigest } from './oci-digest.ts'
+import { digestOf, digestOfLarge, isDigest, type OciDigest } from './oci-digest.ts'
 import { mediaTypes, type OciDescriptor } from './oci-manifest.ts'
 import type { OciReference } from './oci-reference.ts'
 import type { RegistrySession } from './registry-transport.ts'
@@ -85,7 +85,7 @@ export async function downloadBlob(
           onProgress?.(received)
         }
         if (received === sizeBytes) {
-          const actual = digestOf(buffer)
+          const actual = await digestOfLarge(buffer)
           if (actual === digest) return buffer
           // The pieces may come from two versions of a changing mirror: once, it is fetched in one piece.
           if (!resumed) throw altered(what, 'a layer', digest, actual)

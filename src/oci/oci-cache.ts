@@ -6,7 +6,7 @@ import { z } from 'zod'
 import type { Clock } from '../clock/clock.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
-import { digestHex, digestOf, isDigest, type OciDigest } from './oci-digest.ts'
+import { digestHex, digestOf, digestOfLarge, isDigest, type OciDigest } from './oci-digest.ts'
 
 export type OciCacheOptions = {
   /** Made when missing, mode 0700. Any number of hosts on one machine may share it. */
@@ -108,7 +108,7 @@ export async function openOciCache({ directory, maxBytes, clock, log }: OciCache
         return undefined
       })
       if (bytes === undefined) return undefined
-      if (digestOf(bytes) !== digest) {
+      if ((await digestOfLarge(bytes)) !== digest) {
         log.warn({ event: 'oci.cache.altered', digest }, 'a cached blob does not have its digest; it was removed')
         await unlink(path).catch(() => {})
         return undefined
