@@ -15,7 +15,7 @@ export type EngineOptions = {
   readonly cacheDir?: string | undefined
   /** For comparisons and tests: run components on jco's untouched glue. */
   readonly keepGlue?: boolean
-  /** Pause before each restart of a cell within a minute, ms; one more, and the cell has failed. Default: 0 to 10 s in seven steps. */
+  /** Pause before each restart of a cell within a minute, ms; one more, and the cell has failed. Default: three at once, then 0.1 to 10 s. */
   readonly restartPausesMs?: readonly number[]
 }
 

@@ -15,7 +15,7 @@ const startTimeoutMs = 30_000
 /** Longest wait for the ingress threads to say that a route is gone, ms. */
 const routeGraceMs = 250
 /** Pause before the n-th restart within `restartWindowMs`; one more, and the cell has failed. */
-export const defaultRestartPausesMs: readonly number[] = [0, 100, 500, 1_000, 2_000, 5_000, 10_000]
+export const defaultRestartPausesMs: readonly number[] = [0, 0, 0, 100, 500, 1_000, 2_000, 5_000, 10_000]
 const restartWindowMs = 60_000
 
 type Output = { component: string; stream: 'stdout' | 'stderr'; text: string }
