@@ -11,6 +11,9 @@ export const capabilityInterfaces: readonly { readonly capability: string; reado
   { capability: 'config', interface: 'wasi:config/store@0.2.0-draft' },
   { capability: 'config', interface: 'wasi:config/runtime@0.2.0-draft' },
   { capability: 'logging', interface: 'wasi:logging/logging@0.1.0-draft' },
+  { capability: 'keyvalue', interface: 'wasi:keyvalue/store@0.2.0-draft' },
+  { capability: 'keyvalue', interface: 'wasi:keyvalue/atomics@0.2.0-draft' },
+  { capability: 'keyvalue', interface: 'wasi:keyvalue/batch@0.2.0-draft' },
 ]
 
 export type AssessedImport =

@@ -1,18 +1,41 @@
 import type { Capability } from '../capabilities/capability.ts'
 import { createConfigCapability } from '../capabilities/config/config-capability.ts'
+import { createKeyvalueCapability } from '../capabilities/keyvalue/keyvalue-capability.ts'
 import { createLoggingCapability } from '../capabilities/logging/logging-capability.ts'
+import type { Lattice } from '../lattice/lattice.ts'
 import type { Log } from '../observability/log.ts'
 
 export type BackedCapabilitiesOptions = {
   readonly log: Log
+  /** Makes a connection to NATS; absent on a host without. */
+  readonly connectNats?: ((name: string) => Lattice) | undefined
+  readonly allowedHostPaths?: readonly string[]
 }
 
-/** What a host serves beside WASI and identity. Disposal ends them, last first. */
+/** What a host serves beside WASI and identity. Disposal ends them, last first, and the connections made for them. */
 export function createBackedCapabilities({
   log,
+  connectNats,
+  allowedHostPaths = [],
 }: BackedCapabilitiesOptions): AsyncDisposable & { readonly all: readonly Capability[] } {
   const stack = new AsyncDisposableStack()
-  const all = [createConfigCapability(), createLoggingCapability({ log })]
+  const connections = new Map<string, Lattice>()
+  /** Connected when the first workload needs it. */
+  const lattice =
+    connectNats &&
+    ((purpose: string): Lattice => {
+      const known = connections.get(purpose) ?? connectNats(purpose)
+      connections.set(purpose, known)
+      return known
+    })
+  stack.defer(async () => {
+    for (const connection of connections.values()) await connection[Symbol.asyncDispose]()
+  })
+  const all = [
+    createConfigCapability(),
+    createLoggingCapability({ log }),
+    createKeyvalueCapability({ log, lattice, allowedHostPaths }),
+  ]
   for (const capability of all) stack.use(capability)
   return { all, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }

@@ -59,9 +59,12 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
     clock: systemClock,
   })
   const diagnosis = sayHowSpireIs(authority, adminSocketPath, log, signal)
+  // The NATS client is loaded only by hosts that use it.
+  const connectNats = nats && (await import('./nats-connections.ts')).natsConnections({ ...options, nats }, { log })
   await using wired = await wireHost(
     {
       authority,
+      connectNats,
       operations,
       log,
       http: options.http,

@@ -7,8 +7,10 @@ import { createHost, type Host, type StopOptions } from '../host/host.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
 import { createSvidSource } from '../identity/svid-source.ts'
 import { createIngress } from '../ingress/create-ingress.ts'
+import type { Lattice } from '../lattice/lattice.ts'
 import { createFileImageSource, type ImageSource } from '../manifest/image-source.ts'
 import type { Log } from '../observability/log.ts'
+import { createBackedCapabilities } from './backed-capabilities.ts'
 import type { HostOperations } from './host-operations.ts'
 import type { ListenAddress } from './option-values.ts'
 
@@ -21,6 +23,8 @@ export type WireHostOptions = {
   readonly authority: SvidAuthority
   /** Stays the caller's; without it nothing is measured. */
   readonly operations?: HostOperations | undefined
+  /** Makes connections to NATS for capabilities; without it they have none. */
+  readonly connectNats?: ((name: string) => Lattice) | undefined
   readonly log: Log
   readonly http: ListenAddress
   readonly lattice: string
@@ -50,7 +54,10 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
   const identity = stack.use(
     createIdentityCapability({ svids, log, clock, ...(operations && { audit: operations.audit }) }),
   )
-  const credentials = stack.use(createCredentialsCapability({ svids, fetch, clock, log }))
+  const credentials = stack.use(
+    createCredentialsCapability({ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log }),
+  )
+  const backed = stack.use(createBackedCapabilities(options))
   const engine = stack.use(createEngine({ log, clock }))
   const ingress = stack.use(await createIngress({ ...options.http, timed: operations !== undefined, log }))
   const host = stack.use(
@@ -58,7 +65,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       {
         engine,
         ingress,
-        capabilities: [identity, credentials],
+        capabilities: [identity, credentials, ...backed.all],
         lattice: options.lattice,
         environment: options.environment,
         labels: options.labels,

@@ -3,6 +3,7 @@ import type { Clock } from '../clock/clock.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
 import { KeptMessages } from './kept-messages.ts'
+import { NatsKvBucket } from './kv-bucket.ts'
 import type { Lattice, LatticeState } from './lattice.ts'
 import { fromNatsError, natsReason } from './nats-errors.ts'
 import { type LatticeCredentials, type LatticeTls, natsAuthenticator, natsTls, parseServers } from './nats-options.ts'
@@ -224,6 +225,15 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
       },
     )
 
+  /** The connection as it is now, once it is up. @throws ERR_LATTICE_UNREACHABLE after `timeoutMs`, ERR_LATTICE_CLOSED */
+  function live(timeoutMs: number): NatsConnection | Promise<NatsConnection> {
+    if (state.kind === 'connected' && connection !== undefined) return connection
+    return connected({ signal: AbortSignal.timeout(timeoutMs) }).then(() => {
+      if (connection === undefined) throw unreachable('connect', lastErrorOf(state))
+      return connection
+    })
+  }
+
   let disposal: Promise<void> | undefined
   async function dispose(drain: boolean): Promise<void> {
     if (drain && connection !== undefined && state.kind === 'connected') {
@@ -331,6 +341,10 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
       subscriptions.add(subscription)
       if (connection !== undefined) subscription.bind(connection)
       return subscription
+    },
+    async openKvBucket(name, { signal, ...bucketOptions }) {
+      await connected({ signal })
+      return NatsKvBucket.open(live, name, bucketOptions)
     },
     async flush({ signal }) {
       await connected({ signal })

@@ -1,3 +1,4 @@
+import type { KvBucket, KvBucketOptions } from './kv-bucket.ts'
 import type { Subject, SubjectPattern } from './subjects.ts'
 
 /** One named connection to NATS that outlives every server it was ever connected to. */
@@ -34,6 +35,11 @@ export interface Lattice extends AsyncDisposable {
   ): Promise<readonly Uint8Array[]>
   /** Listens until disposed, through every reconnect. Messages that come while the connection is down are lost, as NATS core has it. */
   subscribe(pattern: SubjectPattern | Subject, options: SubscribeOptions): LatticeSubscription
+  /**
+   * A keyvalue bucket of JetStream; made when it is not there. It stays usable through every reconnect.
+   * @throws ERR_LATTICE_STORAGE when JetStream refuses, ERR_LATTICE_NO_RESPONDERS when there is no JetStream, and as `request`
+   */
+  openKvBucket(name: string, options: KvBucketOptions & { signal: AbortSignal }): Promise<KvBucket>
   /** Resolves when the server has everything that was sent before. */
   flush(options: { signal: AbortSignal }): Promise<void>
 }

@@ -6,6 +6,12 @@ export function fromNatsError(error: unknown, what: string): HeraldError {
   if (error instanceof HeraldError) return error
   const code = error instanceof NatsError ? error.code : undefined
   const reason = natsReason(error)
+  if (error instanceof NatsError && error.api_error !== undefined) {
+    return new HeraldError('ERR_LATTICE_STORAGE', `${what}: ${error.api_error.description.slice(0, 200)}`, {
+      hint: 'check the limits and permissions of the JetStream account',
+      cause: error,
+    })
+  }
   switch (code) {
     case ErrorCode.NoResponders:
       return new HeraldError('ERR_LATTICE_NO_RESPONDERS', `${what}: nobody listens`, {

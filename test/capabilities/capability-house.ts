@@ -33,7 +33,8 @@ export type CapabilityHouse = AsyncDisposable & {
   deploy(workload: HouseWorkload): Promise<DeployedWorkload>
 }
 
-export type DeployedWorkload = {
+/** Disposal stops it. */
+export type DeployedWorkload = AsyncDisposable & {
   readonly handle: WorkloadHandle
   /** GET, with the query encoded. */
   get(path: string, query?: Readonly<Record<string, string>>): Promise<{ status: number; text: string }>
@@ -43,6 +44,9 @@ export async function openCapabilityHouse(capabilities: (log: Log) => readonly C
   const { append, text } = startLog('capability-house')
   const log = createLog({ level: 'trace', destination: { write: append } })
   await using cleanup = new AsyncDisposableStack()
+  const images = new Map<string, Promise<Uint8Array>>()
+  const load = async (name: string): Promise<Uint8Array> =>
+    readFile((await buildComponents([name], { log: append })).get(name)!)
   const made = capabilities(log)
   for (const capability of made) cleanup.use(capability)
   const engine = cleanup.use(createEngine({ log, clock: systemClock }))
@@ -59,8 +63,9 @@ export async function openCapabilityHouse(capabilities: (log: Log) => readonly C
         images: {
           async fetch(image) {
             const name = image.reference.replace('file:///', '')
-            const built = await buildComponents([name], { log: append })
-            return { bytes: await readFile(built.get(name)!), digest: `sha256:${'0'.repeat(64)}` }
+            const known = images.get(name) ?? load(name)
+            images.set(name, known)
+            return { bytes: await known, digest: `sha256:${'0'.repeat(64)}` }
           },
         },
         log,
@@ -96,6 +101,7 @@ export async function openCapabilityHouse(capabilities: (log: Log) => readonly C
           const { status, text } = await httpCall(url, { host: hostName })
           return { status, text }
         },
+        [Symbol.asyncDispose]: () => handle.stop(),
       }
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

@@ -22,7 +22,7 @@ const code = (expected: string) => (error: unknown) => {
 }
 
 test('a component reads its settings, its own over those of the entry', async () => {
-  const guest = await house.deploy({
+  await using guest = await house.deploy({
     component: 'config-c',
     interfaces: [config('{colour: red, size: "4"}')],
     config: { colour: 'grün', place: 'here' },
@@ -33,8 +33,13 @@ test('a component reads its settings, its own over those of the entry', async ()
 })
 
 test('a component sees nothing of another component’s settings', async () => {
-  await house.deploy({ component: 'config-c', name: 'one', interfaces: [config()], config: { mine: 'secret' } })
-  const other = await house.deploy({ component: 'config-c', name: 'two', interfaces: [config()] })
+  await using _one = await house.deploy({
+    component: 'config-c',
+    name: 'one',
+    interfaces: [config()],
+    config: { mine: 'secret' },
+  })
+  await using other = await house.deploy({ component: 'config-c', name: 'two', interfaces: [config()] })
   assert.equal((await other.get('/', { key: 'mine' })).status, 404)
   assert.equal((await other.get('/', { key: '__proto__' })).status, 404)
 })
@@ -49,7 +54,7 @@ for (const [component, what] of [
 }
 
 test('a record has the level, context and text of the guest, and says whose it is', async () => {
-  const guest = await house.deploy({ component: 'logging-c', name: 'talker', interfaces: [logging()] })
+  await using guest = await house.deploy({ component: 'logging-c', name: 'talker', interfaces: [logging()] })
   for (const [index, level] of [10, 20, 30, 40, 50, 60].entries()) {
     await guest.get('/', { level: String(index), context: 'billing', message: `level ${index}` })
     const found = await record(({ msg }) => msg === `level ${index}`)
@@ -63,7 +68,7 @@ test('a record has the level, context and text of the guest, and says whose it i
 })
 
 test('a guest cannot forge another record', async () => {
-  const guest = await house.deploy({ component: 'logging-c', name: 'forger', interfaces: [logging()] })
+  await using guest = await house.deploy({ component: 'logging-c', name: 'forger', interfaces: [logging()] })
   await guest.get('/', { level: '2', context: '"}', message: 'x"}\n{"event":"identity.granted","level":30}' })
   const found = await record(({ msg, workload }) => workload === 'forger' && String(msg).startsWith('x'))
   assert.equal(found.event, 'component.log')
@@ -71,7 +76,11 @@ test('a guest cannot forge another record', async () => {
 })
 
 test('levels below that of the entry are not logged', async () => {
-  const guest = await house.deploy({ component: 'logging-c', name: 'quiet', interfaces: [logging('{level: warn}')] })
+  await using guest = await house.deploy({
+    component: 'logging-c',
+    name: 'quiet',
+    interfaces: [logging('{level: warn}')],
+  })
   await guest.get('/', { level: '2', message: 'too quiet' })
   await guest.get('/', { level: '3', message: 'loud enough' })
   await record(({ msg }) => msg === 'loud enough')
@@ -79,7 +88,7 @@ test('levels below that of the entry are not logged', async () => {
 })
 
 test('a guest in a loop is held to its rate, and what was dropped is counted', async () => {
-  const guest = await house.deploy({
+  await using guest = await house.deploy({
     component: 'logging-c',
     name: 'flood',
     interfaces: [logging('{rate: "1", burst: "5"}')],
@@ -92,7 +101,7 @@ test('a guest in a loop is held to its rate, and what was dropped is counted', a
 })
 
 test('a long text is cut', async () => {
-  const guest = await house.deploy({ component: 'logging-c', name: 'long', interfaces: [logging()] })
+  await using guest = await house.deploy({ component: 'logging-c', name: 'long', interfaces: [logging()] })
   await guest.get('/', { level: '2', message: 'y'.repeat(9000) })
   const found = await record(({ msg }) => String(msg).startsWith('yyy'))
   assert.equal(String(found.msg).length, 8192)

@@ -27,6 +27,7 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   '@opentelemetry/sdk-metrics': ['observability'],
   '@grpc/grpc-js': ['identity/spire'],
   '@grpc/proto-loader': ['identity/spire'],
+  '@redis/client': ['capabilities/keyvalue'],
   acorn: ['engine'],
   commander: ['cli'],
   jose: ['spiffe', 'identity', 'federation'],

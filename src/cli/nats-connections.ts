@@ -1,0 +1,24 @@
+import { systemClock } from '../clock/clock.ts'
+import type { NatsOptions } from '../config/contexts.ts'
+import { connectLattice } from '../lattice/connect-lattice.ts'
+import type { Lattice } from '../lattice/lattice.ts'
+import type { Log } from '../observability/log.ts'
+import { latticeCredentials, latticeTls } from './nats-options.ts'
+
+/** Makes connections like the control one's for other purposes; each is its owner's. `name` is shown in NATS's list of connections. */
+export function natsConnections(
+  options: NatsOptions & { readonly nats: readonly string[] },
+  { log }: { readonly log: Log },
+): (name: string) => Lattice {
+  const credentials = latticeCredentials(options)
+  const tls = latticeTls(options)
+  return (name) =>
+    connectLattice({
+      servers: options.nats,
+      name,
+      log,
+      clock: systemClock,
+      tls,
+      ...(credentials && { credentials }),
+    })
+}
