@@ -200,15 +200,6 @@ export class SupervisedCell implements Cell {
     this.#vitals.set('ticking', 0)
     this.#vitals.set('inFlight', 0)
     this.#vitals.set('instances', 0)
-    const limitMs = Math.max(...this.#deps.components.map(({ limits }) => limits.watchdogMs))
-    this.#unwatch = this.#deps.watchdog.watch({
-      vitals: this.#vitals,
-      limitMs,
-      onStall: (stalledMs) => {
-        if (this.#endingSinceMs === undefined) this.#watchdogKills += 1
-        this.#end(worker, `the guest did not yield for ${stalledMs} ms`)
-      },
-    })
     const started = Promise.withResolvers<void>()
     const timer = setTimeout(
       () => this.#end(worker, `it did not start within ${startTimeoutMs / 1000} s`),
@@ -247,6 +238,7 @@ export class SupervisedCell implements Cell {
     })
     try {
       await started.promise
+      this.#watch(worker)
       this.#enter({ kind: 'serving' })
       this.#broker.tell('serving')
       for (const [gate, component] of this.#gates) this.#openLane(gate, component)
@@ -263,6 +255,20 @@ export class SupervisedCell implements Cell {
       clearTimeout(timer)
       signal.removeEventListener('abort', onAbort)
     }
+  }
+
+  /** From when it serves; the start has its own, longer limit. */
+  #watch(worker: Worker): void {
+    if (this.#worker !== worker) return
+    const limitMs = Math.max(...this.#deps.components.map(({ limits }) => limits.watchdogMs))
+    this.#unwatch = this.#deps.watchdog.watch({
+      vitals: this.#vitals,
+      limitMs,
+      onStall: (stalledMs) => {
+        if (this.#endingSinceMs === undefined) this.#watchdogKills += 1
+        this.#end(worker, `the guest did not yield for ${stalledMs} ms`)
+      },
+    })
   }
 
   #receive(message: FromCellMain): void {

@@ -122,7 +122,7 @@ test('an endless loop in one cell loses no request of a neighbour under load', a
 test('a cell that keeps ending is given up, and its requests say so', async () => {
   const bytes = await faultsComponent()
   await using engine = testEngine({ restartPausesMs: [0, 20] })
-  const cell = await engine.startCell(cellSpec(component(bytes, { watchdogMs: 100 })), { signal: signal() })
+  const cell = await engine.startCell(cellSpec(component(bytes, { watchdogMs: 200 })), { signal: signal() })
   await using ingress = await serve(cell)
   const failed = new Promise<string>((resolve) => {
     cell.onStateChange((state) => state.kind === 'failed' && resolve(state.reason))
