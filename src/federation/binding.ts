@@ -1,14 +1,24 @@
 import { z } from 'zod'
 import { HeraldError } from '../errors/herald-error.ts'
 
-/** Plain http only to this machine: a token is a bearer credential. */
+/** Plain http only to this machine: a token is a bearer credential. Never to where a cloud gives credentials of the machine itself. */
 const endpoint = z.string().refine((text) => {
   if (!URL.canParse(text)) return false
   const url = new URL(text)
-  const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)
   const plain = url.username === '' && url.password === '' && url.search === '' && url.hash === ''
-  return plain && (url.protocol === 'https:' || (url.protocol === 'http:' && loopback))
+  if (!plain || isMetadataHost(url.hostname)) return false
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
 }, 'must be an https URL without user, query or fragment (http only to 127.0.0.1 and localhost)')
+
+function isLoopbackHost(hostname: string): boolean {
+  return /^(localhost|.*\.localhost|127(\.\d+){3}|0(\.0){3}|\[::1?\]|\[::ffff:7f[0-9a-f:]+\])$/.test(hostname)
+}
+
+function isMetadataHost(hostname: string): boolean {
+  return /^(169\.254(\.\d+){2}|\[fe[89ab][0-9a-f]:.*\]|\[fd00:ec2::254\]|100\.100\.100\.200|metadata\.google\.internal)\.?$/.test(
+    hostname,
+  )
+}
 
 const audience = z.string().regex(/^[\x21-\x7e]{1,1000}$/, 'must be the audience of the token, without spaces')
 const roleArn = z.string().regex(/^arn:[a-z0-9-]+:iam::\d*:role\/[\w+=,.@/-]+$/, 'must be the ARN of a role')
@@ -153,4 +163,16 @@ export function audienceOf(binding: Binding): string {
     return binding.audience ?? `https://iam.googleapis.com/${binding['workload-identity-provider']}`
   }
   return binding.audience
+}
+
+/**
+ * The endpoint on this machine that a binding would be asked at, if there is one. Whoever writes a manifest could reach services of the
+ * host by it, so a host permits it only when it is told to.
+ */
+export function loopbackEndpointOf(binding: Binding): string | undefined {
+  const keys = ['sts-endpoint', 'token-endpoint', 'impersonation-endpoint', 'authority', 'address']
+  return Object.entries(binding)
+    .filter(([key, value]) => keys.includes(key) && typeof value === 'string')
+    .map(([, value]) => String(value))
+    .find((value) => isLoopbackHost(new URL(value).hostname))
 }

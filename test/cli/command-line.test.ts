@@ -177,7 +177,7 @@ test('an import is refused with its reason: unknown, or of another WASI', () => 
 
 test('herald inspect knows the interfaces of every capability a host is given', async () => {
   const svids = { open: () => assert.fail('not asked'), heldCount: () => 0, async [Symbol.asyncDispose]() {} }
-  const options = { svids, fetch, log: createLog({ level: 'silent' }), clock: systemClock }
+  const options = { svids, fetch, loopbackEndpoints: false, log: createLog({ level: 'silent' }), clock: systemClock }
   await using identity = createIdentityCapability(options)
   await using credentials = createCredentialsCapability(options)
   await using backed = createBackedCapabilities(options)

@@ -101,7 +101,14 @@ async function setUp(entries: readonly HostInterface[] = [ledger]) {
   const events: CredentialsAuditEvent[] = []
   const party = new Party()
   const audit = (event: CredentialsAuditEvent) => void events.push(event)
-  const capability = createCredentialsCapability({ svids, fetch: party.fetch, clock, log, audit })
+  const capability = createCredentialsCapability({
+    svids,
+    fetch: party.fetch,
+    loopbackEndpoints: false,
+    clock,
+    log,
+    audit,
+  })
   await capability.start({ signal })
   const binding = await capability.configure(componentFacts(), entries, { signal })
   return {
@@ -311,6 +318,16 @@ const refusedEntries: readonly [what: string, entries: readonly HostInterface[],
   ['two entries with one name', [ledger, ledger], /two entries are named "ledger"/],
   ['another version', [entry('a', ledger.config, { version: '9.0.0' })], /version "9.0.0" is not served/],
   ['another interface', [entry('a', ledger.config, { interfaces: ['admin'] })], /no interface "admin"/],
+  [
+    'a binding to the host itself',
+    [entry('a', { ...ledger.config, 'token-endpoint': 'http://127.0.0.1:9000/' })],
+    /leads to http:\/\/127/,
+  ],
+  [
+    'a binding to the host itself by https',
+    [entry('a', { ...ledger.config, 'token-endpoint': 'https://[::1]/' })],
+    /leads to https:/,
+  ],
   ['an unknown key', [entry('a', { ...ledger.config, password: 'x' })], /unknown key "password"/],
 ]
 for (const [what, entries, message] of refusedEntries) {

@@ -38,7 +38,7 @@ async function run(
   await using stack = new AsyncDisposableStack()
   const authority = stack.use(createSpireAuthority({ adminSocketPath: spire.adminSocketPath, log, clock }))
   const svids = stack.use(createSvidSource({ authority, clock, log }))
-  const capability = stack.use(createCredentialsCapability({ svids, fetch, clock, log }))
+  const capability = stack.use(createCredentialsCapability({ svids, fetch, loopbackEndpoints: true, clock, log }))
   const engine = stack.use(testEngine())
   const entries = Object.entries(bindings).map(
     ([name, config]): HostInterface => ({

@@ -313,6 +313,11 @@ const badBindings: readonly [what: string, config: Record<string, string>, messa
     /"token-endpoint" must be an https URL/,
   ],
   [
+    'the metadata address of the machine',
+    { provider: 'oidc', audience: 'x', 'token-endpoint': 'https://169.254.169.254/latest' },
+    /"token-endpoint" must be/,
+  ],
+  [
     'a user in a URL',
     { provider: 'oidc', audience: 'x', 'token-endpoint': 'https://u:p@sso.example.org/t' },
     /"token-endpoint" must be/,

@@ -10,6 +10,8 @@ export type CredentialsCapabilityOptions = {
   /** Stays with its owner. What it evicts takes the credentials obtained with it along. */
   readonly svids: Pick<SvidSource, 'open'>
   readonly fetch: typeof globalThis.fetch
+  /** Whether a binding may lead to this machine's own loopback, by plain http too. For development and tests. */
+  readonly loopbackEndpoints: boolean
   readonly clock: Clock
   readonly log: Log
   /** Default: the log. */
@@ -20,7 +22,7 @@ export type CredentialsCapabilityOptions = {
 
 /** `herald:credentials/store`: one binding per `hostInterfaces` entry, nothing without one. */
 export function createCredentialsCapability(options: CredentialsCapabilityOptions): Capability {
-  const { svids, fetch, clock, log, audit = auditCredentialsToLog(log), gatherMs = 10_000 } = options
+  const { svids, fetch, loopbackEndpoints, clock, log, audit = auditCredentialsToLog(log), gatherMs = 10_000 } = options
   const open = new Set<CredentialsBinding>()
   const lifetime = new AbortController()
 
@@ -39,7 +41,7 @@ export function createCredentialsCapability(options: CredentialsCapabilityOption
       gatherForever().catch(() => {})
     },
     async configure(component, entries) {
-      const bindings = parseCredentialsConfig(entries)
+      const bindings = parseCredentialsConfig(entries, { loopbackEndpoints })
       const identities: ComponentIdentity[] = []
       try {
         for (const { spiffeId } of bindings) identities.push(svids.open(component, { spiffeId }))

@@ -1,5 +1,5 @@
 import { HeraldError } from '../../errors/herald-error.ts'
-import { type Binding, parseBinding } from '../../federation/binding.ts'
+import { type Binding, loopbackEndpointOf, parseBinding } from '../../federation/binding.ts'
 import type { HostInterface } from '../../manifest/host-interface.ts'
 import { parseSpiffeId, type SpiffeId } from '../../spiffe/spiffe-id.ts'
 
@@ -16,7 +16,10 @@ export const credentialsVersion = '0.1.0'
 const maxBindings = 32
 
 /** @throws ERR_FEDERATION_BINDING_INVALID · ERR_SPIFFE_ID_INVALID */
-export function parseCredentialsConfig(entries: readonly HostInterface[]): readonly NamedBinding[] {
+export function parseCredentialsConfig(
+  entries: readonly HostInterface[],
+  { loopbackEndpoints }: { readonly loopbackEndpoints: boolean },
+): readonly NamedBinding[] {
   if (entries.length === 0)
     throw invalid('the workload does not list it in hostInterfaces', 'Add one entry per binding.')
   if (entries.length > maxBindings) throw invalid(`it has more than ${maxBindings} bindings`, 'List fewer.')
@@ -31,9 +34,17 @@ export function parseCredentialsConfig(entries: readonly HostInterface[]): reado
     if (name === undefined)
       throw invalid('an entry has no name', 'Give each entry a name: it is what the component asks for.')
     const { 'spiffe-id': spiffeId, ...config } = entry.config
+    const binding = parseBinding(name, config)
+    const loopback = loopbackEndpoints ? undefined : loopbackEndpointOf(binding)
+    if (loopback !== undefined) {
+      throw invalid(
+        `the binding ${JSON.stringify(name)} leads to ${loopback} on the host itself`,
+        'Name the other system by a name that leads off the host: only development hosts permit their own loopback.',
+      )
+    }
     return {
       name,
-      binding: parseBinding(name, config),
+      binding,
       spiffeId: spiffeId === undefined ? undefined : parseSpiffeId(spiffeId),
     }
   })
