@@ -18,10 +18,15 @@ export async function watComponent(wat: string, witSource: string, world: string
   return await componentNew(embedded, [])
 }
 
-/** The component of `faults.c`: built once, kept under `build/` by what it is made of. */
-export async function faultsComponent(): Promise<Uint8Array> {
-  const source = join(import.meta.dirname, 'faults.c')
-  const world = await readFile(join(import.meta.dirname, 'faults.wit'), 'utf8')
+/** The component of `faults.c`. */
+export function faultsComponent(): Promise<Uint8Array> {
+  return guestInC(import.meta.dirname, 'faults')
+}
+
+/** The component of `<name>.c` and `<name>.wit` in a folder: built once, kept under `build/` by what it is made of. */
+export async function guestInC(directory: string, name: string): Promise<Uint8Array> {
+  const source = join(directory, `${name}.c`)
+  const world = await readFile(join(directory, `${name}.wit`), 'utf8')
   const witSource = (await assembleWit(root, 'hello-c')).replace(/^package [^;]+;[^}]*\}/, world)
   const hash = createHash('sha256').update(witSource).update(compileFlags.join(' ')).update(linkFlags.join(' '))
   for (const file of [
@@ -32,7 +37,7 @@ export async function faultsComponent(): Promise<Uint8Array> {
   ]) {
     hash.update(await readFile(file))
   }
-  const kept = join(root, 'build', 'guests', `faults-${hash.digest('hex').slice(0, 16)}.wasm`)
+  const kept = join(root, 'build', 'guests', `${name}-${hash.digest('hex').slice(0, 16)}.wasm`)
   const built = await readFile(kept).catch(() => undefined)
   if (built !== undefined) return built
   const work = await mkdtemp(join(tmpdir(), 'herald-guest-'))
@@ -45,7 +50,7 @@ export async function faultsComponent(): Promise<Uint8Array> {
       await run('clang', [...compileFlags, '-I', bindings, '-c', file, '-o', object])
     const core = join(work, 'core.wasm')
     await run('wasm-ld', [...linkFlags, '-o', core, ...objects.map(({ object }) => object)])
-    const embedded = await componentEmbed({ binary: await readFile(core), witSource, world: 'faults' })
+    const embedded = await componentEmbed({ binary: await readFile(core), witSource, world: name })
     const component = await componentNew(embedded, [])
     await mkdir(join(root, 'build', 'guests'), { recursive: true })
     await writeFile(`${kept}.${process.pid}`, component)
