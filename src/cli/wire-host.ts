@@ -1,0 +1,104 @@
+import { createCredentialsCapability } from '../capabilities/credentials/credentials-capability.ts'
+import { createIdentityCapability } from '../capabilities/identity/identity-capability.ts'
+import { systemClock } from '../clock/clock.ts'
+import { createEngine } from '../engine/create-engine.ts'
+import { defaultLimits } from '../engine/default-limits.ts'
+import { createHost, type Host, type StopOptions } from '../host/host.ts'
+import type { SvidAuthority } from '../identity/svid-authority.ts'
+import { createSvidSource } from '../identity/svid-source.ts'
+import { createIngress } from '../ingress/create-ingress.ts'
+import type { Lattice } from '../lattice/lattice.ts'
+import { createFileImageSource, type ImageSource } from '../manifest/image-source.ts'
+import type { Log } from '../observability/log.ts'
+import { createBackedCapabilities } from './backed-capabilities.ts'
+import type { HostOperations } from './host-operations.ts'
+import type { ListenAddress } from './option-values.ts'
+
+export type WireHostOptions = {
+  /** One token without dots; default: a new UUID. */
+  readonly id?: string | undefined
+  /** Default: `file://` images only. */
+  readonly images?: ImageSource
+  /** Stays the caller's. */
+  readonly authority: SvidAuthority
+  /** Stays the caller's; without it nothing is measured. */
+  readonly operations?: HostOperations | undefined
+  /** Makes connections to NATS for capabilities; without it they have none. */
+  readonly connectNats?: ((name: string) => Lattice) | undefined
+  readonly log: Log
+  readonly http: ListenAddress
+  readonly lattice: string
+  readonly environment: string | undefined
+  readonly labels: Readonly<Record<string, string>>
+  readonly allowedHostPaths: readonly string[]
+  readonly deniedAddresses: readonly string[]
+  readonly memoryLimitMb: number | undefined
+  readonly requestTimeoutMs: number | undefined
+}
+
+export type WiredHost = AsyncDisposable & {
+  readonly host: Host
+  /** Where HTTP is served: `http://127.0.0.1:8000`. */
+  readonly url: string
+  /** Answers 503 from now on, stops all workloads, requests in flight first. Idempotent. */
+  drain(options: StopOptions): Promise<void>
+}
+
+/** Puts a host together: authority → SVIDs → capabilities, engine and ingress → host. Disposal takes it apart in reverse. */
+export async function wireHost(options: WireHostOptions, { signal }: { signal: AbortSignal }): Promise<WiredHost> {
+  const { operations, log } = options
+  const authority = operations?.measureAuthority(options.authority) ?? options.authority
+  const clock = systemClock
+  await using stack = new AsyncDisposableStack()
+  const svids = stack.use(createSvidSource({ authority, clock, log }))
+  const identity = stack.use(
+    createIdentityCapability({ svids, log, clock, ...(operations && { audit: operations.audit }) }),
+  )
+  const credentials = stack.use(
+    createCredentialsCapability({ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log }),
+  )
+  const backed = stack.use(createBackedCapabilities(options))
+  const engine = stack.use(createEngine({ log, clock }))
+  const ingress = stack.use(await createIngress({ ...options.http, timed: operations !== undefined, log }))
+  const host = stack.use(
+    await createHost(
+      {
+        engine,
+        ingress,
+        capabilities: [identity, credentials, ...backed.all],
+        lattice: options.lattice,
+        environment: options.environment,
+        labels: options.labels,
+        images: options.images ?? createFileImageSource(),
+        ...(options.id !== undefined && { id: options.id }),
+        log,
+        clock,
+        limits: {
+          ...defaultLimits,
+          ...(options.memoryLimitMb !== undefined && { memoryLimitMb: options.memoryLimitMb }),
+          ...(options.requestTimeoutMs !== undefined && { requestTimeoutMs: options.requestTimeoutMs }),
+        },
+        deniedAddresses: options.deniedAddresses,
+        allowedHostPaths: options.allowedHostPaths,
+      },
+      { signal },
+    ),
+  )
+  operations?.watch({ host, ingress, svids })
+  const owned = stack.move()
+  return {
+    host,
+    url: urlOf(ingress.address),
+    async drain(drainOptions) {
+      ingress.setReady(false)
+      await host.drain(drainOptions)
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** A URL that works on this machine: a wildcard address is shown as loopback. */
+function urlOf({ host, port }: ListenAddress): string {
+  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`
+}

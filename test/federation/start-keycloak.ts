@@ -66,14 +66,14 @@ async function keptKeycloak(): Promise<string> {
     await mkdir(cache, { recursive: true })
     const scratch = await mkdtemp(join(cache, '.fetching-keycloak-'))
     try {
-      await must('mvn', [
+      await must('mvn', scratch, [
         ...['-q', '-B', 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack'],
         `-Dartifact=org.keycloak:keycloak-quarkus-dist:${version}:zip`,
         `-DoutputDirectory=${scratch}`,
       ])
       const home = join(scratch, `keycloak-${version}`)
       const features = '--features=spiffe,client-auth-federated'
-      await must('sh', [join(home, 'bin', 'kc.sh'), 'build', '--db=dev-mem', features])
+      await must('sh', scratch, [join(home, 'bin', 'kc.sh'), 'build', '--db=dev-mem', features])
       await rename(home, kept)
       return kept
     } finally {
@@ -82,8 +82,8 @@ async function keptKeycloak(): Promise<string> {
   })
 }
 
-async function must(program: string, args: readonly string[]): Promise<void> {
-  const result = await runProgram(program, args)
+async function must(program: string, cwd: string, args: readonly string[]): Promise<void> {
+  const result = await runProgram(program, args, { cwd })
   if (result.exitCode === 0) return
   const why = result.startError?.message ?? `exit code ${result.exitCode}`
   throw new Error(
