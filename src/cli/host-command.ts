@@ -31,6 +31,7 @@ export type HostCommandOptions = CommonOptions &
     readonly requestTimeout?: number
     readonly drainTimeout: number
   }
+    readonly drainDelay: number
 
 export function addHostCommand(program: Command, environment: CliEnvironment): void {
   const command = program
@@ -150,6 +151,14 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
         .default(20_000, '20s'),
     )
     .addHelpText(
+    .addOption(
+      new Option(
+        '--drain-delay <duration>',
+        'how long new requests are still taken after SIGTERM, while the host is not ready and gets no new workloads: for those who have not heard yet. In a pod: 5s, instead of a preStop hook',
+      )
+        .argParser(parseDurationMs)
+        .default(0, '0s'),
+    )
       'after',
       `
 Examples:

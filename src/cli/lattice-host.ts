@@ -32,6 +32,8 @@ export type LatticeHostContext = {
   readonly inKubernetes: boolean
   readonly drainTimeoutMs: number
   readonly operations?: HostOperations | undefined
+  /** How long requests are still taken once draining has begun. */
+  readonly drainDelayMs: number
   readonly log: Log
   /** Draining begins when it aborts. */
   readonly signal: AbortSignal
@@ -84,6 +86,7 @@ export async function serveOnLattice(options: LatticeHostOptions, context: Latti
   await aborted(signal)
   control.refuseStarts()
   await wired.drain({ drainTimeoutMs })
+  await setTimeout(context.drainDelayMs)
 }
 
 /** Fits the host to what the control room needs. */

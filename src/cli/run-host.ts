@@ -109,9 +109,9 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
         ? `Taking work from ${nats?.join(', ')}, serving on ${wired.url}\n`
         : `Serving ${serving.map(({ workload, component }) => `${workload}/${component}`).join(', ')} on ${wired.url}\n${notServed(failures)}`,
   )
-  const drainTimeoutMs = options.drainTimeout
+  const { drainTimeout: drainTimeoutMs, drainDelay: drainDelayMs } = options
   if (nats === undefined) {
-    await runUntilEnded(wired, allEnded(started), { drainTimeoutMs, signal })
+    await runUntilEnded(wired, allEnded(started), { drainTimeoutMs, drainDelayMs, signal })
   } else {
     const { serveOnLattice } = await import('./lattice-host.ts')
     const { inKubernetes } = environment
@@ -122,6 +122,7 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
       version: heraldVersion(),
       inKubernetes,
       drainTimeoutMs,
+      drainDelayMs,
       operations,
       log,
       signal,

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type { HeraldError } from '../errors/herald-error.ts'
 import type { FinalState } from '../host/workload-state.ts'
 import type { WiredHost } from './wire-host.ts'
@@ -9,7 +10,15 @@ import type { WiredHost } from './wire-host.ts'
 export async function runUntilEnded(
   host: WiredHost,
   ended: Promise<readonly FinalState[]>,
-  { drainTimeoutMs, signal }: { drainTimeoutMs: number; signal: AbortSignal },
+  {
+    drainTimeoutMs,
+    drainDelayMs = 0,
+    signal,
+  }: {
+    drainTimeoutMs: number /** How long requests are still taken after the abort. */
+    drainDelayMs?: number
+    signal: AbortSignal
+  },
 ): Promise<void> {
   const interrupted = Promise.withResolvers<'interrupted'>()
   const onAbort = (): void => interrupted.resolve('interrupted')
@@ -19,6 +28,7 @@ export async function runUntilEnded(
   const alive = setInterval(() => {}, 60_000)
   try {
     const result = await Promise.race([interrupted.promise, ended])
+    if (result === 'interrupted') await setTimeout(drainDelayMs)
     await host.drain({ drainTimeoutMs })
     if (result === 'interrupted') return
     const failure: HeraldError | undefined = result.find((state) => state.kind === 'failed')?.error

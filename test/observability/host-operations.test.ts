@@ -163,6 +163,41 @@ test('after SIGTERM a host is not ready, still live, finishes what is in flight 
   )
 })
 
+test('with --drain-delay nobody who asks /readyz loses a request', async () => {
+  await using herald = startHost('-f', 'hello.yaml', '--drain-delay', '1s')
+  const { http, health } = (await herald.event('ready')) as { http: string; health: string }
+  // What a load balancer does: it looks every 100 ms, and sends nothing more once the host is not ready.
+  let ready = true
+  const prober = (async () => {
+    for (; ready; await sleep(100)) ready = (await httpCall(`${health}/readyz`)).status === 200
+  })()
+  const outcomes: string[] = []
+  let signalled = false
+  let afterSignal = 0
+  const clients = Array.from({ length: 16 }, async () => {
+    while (ready) {
+      if (signalled) afterSignal += 1
+      outcomes.push(
+        await httpCall(http, { host: 'hello.test' }).then(
+          ({ status }) => String(status),
+          (error) => String(error),
+        ),
+      )
+    }
+  })
+  await sleep(500)
+  signalled = true
+  herald.kill('SIGTERM')
+  await Promise.all([prober, ...clients])
+  assert.equal((await herald.exited).exitCode, 0)
+  assert.deepEqual(
+    outcomes.filter((outcome) => outcome !== '200'),
+    [],
+  )
+  assert.ok(afterSignal > 0, 'some were sent after SIGTERM')
+  console.log(`drain with delay: ${outcomes.length} requests, ${afterSignal} of them after SIGTERM, 0 failed`)
+})
+
 test('with --nats a host is ready only once NATS was connected, and stays so when NATS is lost', async () => {
   const nats = await startNats()
   await using _ = nats
