@@ -1,4 +1,5 @@
 import { hostname, networkInterfaces } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
 import { systemClock } from '../clock/clock.ts'
 import type { NatsOptions } from '../config/contexts.ts'
 import type { ControlledHost, WorkloadReport } from '../control/controlled-host.ts'
@@ -31,9 +32,9 @@ export type LatticeHostContext = {
   readonly version: string
   readonly inKubernetes: boolean
   readonly drainTimeoutMs: number
-  readonly operations?: HostOperations | undefined
   /** How long requests are still taken once draining has begun. */
   readonly drainDelayMs: number
+  readonly operations?: HostOperations | undefined
   readonly log: Log
   /** Draining begins when it aborts. */
   readonly signal: AbortSignal
@@ -85,8 +86,8 @@ export async function serveOnLattice(options: LatticeHostOptions, context: Latti
   })
   await aborted(signal)
   control.refuseStarts()
-  await wired.drain({ drainTimeoutMs })
   await setTimeout(context.drainDelayMs)
+  await wired.drain({ drainTimeoutMs })
 }
 
 /** Fits the host to what the control room needs. */

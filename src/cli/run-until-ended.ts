@@ -15,7 +15,8 @@ export async function runUntilEnded(
     drainDelayMs = 0,
     signal,
   }: {
-    drainTimeoutMs: number /** How long requests are still taken after the abort. */
+    drainTimeoutMs: number
+    /** How long requests are still taken after the abort. */
     drainDelayMs?: number
     signal: AbortSignal
   },
