@@ -10,6 +10,8 @@ export type PartyToExplain = {
   readonly because: string
   /** The workload may ask for the audience, by a binding or by its allow-list. */
   readonly listed: boolean
+  /** The binding's own `spiffe-id`, unchecked; else the identity entry's counts. */
+  readonly spiffeId: string | undefined
 }
 
 /**
@@ -21,12 +23,24 @@ export function partiesToExplain(
   asked: { readonly kind?: RelyingPartyKind | undefined; readonly audience?: string | undefined },
 ): readonly PartyToExplain[] {
   const bound = subject.credentials.map(({ name = 'default', config }): PartyToExplain => {
-    const { 'spiffe-id': _, ...rest } = config
+    const { 'spiffe-id': spiffeId, ...rest } = config
     const binding = parseBinding(name, rest)
-    return { kind: kindOfBinding(binding), audience: audienceOf(binding), because: `binding "${name}"`, listed: true }
+    return {
+      kind: kindOfBinding(binding),
+      audience: audienceOf(binding),
+      because: `binding "${name}"`,
+      listed: true,
+      spiffeId,
+    }
   })
   const listed = subject.audiences.map(
-    (audience): PartyToExplain => ({ kind: kindOfAudience(audience), audience, because: 'audiences', listed: true }),
+    (audience): PartyToExplain => ({
+      kind: kindOfAudience(audience),
+      audience,
+      because: 'audiences',
+      listed: true,
+      spiffeId: subject.spiffeId,
+    }),
   )
   const { kind } = asked
   if (kind === undefined) return [...bound, ...listed]
@@ -37,7 +51,8 @@ export function partiesToExplain(
     })
   }
   const known = [...bound, ...listed].find((party) => party.audience === audience)
-  return [{ kind, audience, because: known?.because ?? '--for', listed: known !== undefined }]
+  const spiffeId = known?.spiffeId ?? subject.spiffeId
+  return [{ kind, audience, because: known?.because ?? '--for', listed: known !== undefined, spiffeId }]
 }
 
 function usualAudience(kind: RelyingPartyKind, listed: readonly PartyToExplain[]): string | undefined {

@@ -50,12 +50,12 @@ export async function runIdentityExplain(
   const adminSocketPath = options.spireAdminSocket ?? environment.spireAdminSocket
   await using authority =
     adminSocketPath === undefined ? undefined : createSpireAuthority({ adminSocketPath, log, clock: systemClock })
-  const ask = (audience: string) => askIdentity(subject, selectors, audience, authority, environment)
+  const ask = (party?: PartyToExplain) => askIdentity(subject, selectors, party, authority, environment)
 
-  const asked = await ask(parties[0]?.audience ?? 'herald')
+  const asked = await ask(parties[0])
   const outcomes: PartyOutcome[] = []
   for (const party of parties) {
-    const answer = party === parties[0] ? asked : await ask(party.audience)
+    const answer = party === parties[0] ? asked : await ask(party)
     outcomes.push(await judge(party, answer.token, options))
   }
   const { namespace, name } = subject.workload
@@ -126,10 +126,13 @@ type Answer = { readonly outcome: IdentityOutcome; readonly token: string | unde
 async function askIdentity(
   subject: WorkloadSubject,
   selectors: readonly Selector[],
-  audience: string,
+  party: PartyToExplain | undefined,
   authority: SvidAuthority | undefined,
   { runtimeDirectory }: CliEnvironment,
 ): Promise<Answer> {
+  // Any audience shows which identity there is.
+  const audience = party?.audience ?? 'herald'
+  const spiffeId = party === undefined ? subject.spiffeId : party.spiffeId
   try {
     if (authority === undefined) {
       const request = { component: subject.componentName, audiences: [audience] }
@@ -138,12 +141,15 @@ async function askIdentity(
         const reason = 'no SPIRE admin socket was named and no herald dev of this user runs'
         return { outcome: { kind: 'not-asked', reason }, token: undefined }
       }
-      const { spiffeId } = parseJwtSvid(answer.token)
-      return { outcome: { kind: 'issued', by: 'herald dev', spiffeId, candidates: [spiffeId] }, token: answer.token }
+      const issued = parseJwtSvid(answer.token).spiffeId
+      return {
+        outcome: { kind: 'issued', by: 'herald dev', spiffeId: issued, candidates: [issued] },
+        token: answer.token,
+      }
     }
     const signal = AbortSignal.timeout(askMs)
     const issued = await authority.fetchJwtSvids({ selectors, audiences: [audience] }, { signal })
-    const configured = subject.spiffeId === undefined ? undefined : parseSpiffeId(subject.spiffeId)
+    const configured = spiffeId === undefined ? undefined : parseSpiffeId(spiffeId)
     const svid = chooseJwtSvid(issued, configured)
     const candidates = [...new Set(issued.map(({ token }) => parseJwtSvid(token).spiffeId))].sort()
     return {

@@ -132,6 +132,13 @@ test('several entries are ambiguous until spiffe-id chooses', async () => {
   })
 })
 
+test('a binding chooses by its own spiffe-id', async () => {
+  const binding =
+    '{ namespace: herald, package: credentials, version: 0.1.0, interfaces: [store], name: x, config: { provider: jwt-svid, audience: a, spiffe-id: "spiffe://example.org/one" } }'
+  const { json } = await explain(manifest('twice', binding), { for: 'nats', audience: 'a' })
+  assert.equal(json.identity.kind === 'issued' && json.identity.spiffeId, 'spiffe://example.org/one')
+})
+
 test("a real SVID and SPIRE's real discovery: each relying party's answer to them", async () => {
   await spire.createEntry({ spiffeId: gateway, selectors: ['wasmcloud:component:api-gateway'], jwtSvidTtlS: 300 })
   const file = manifest(
