@@ -45,8 +45,12 @@ async function testOnLattice() {
   } finally {
     await step('the component is undeployed', async () => {
       await ask(nats, host, 'stop', { workloadId }, 30_000)
-      const { status } = await call('GET', `http://${host.hostname}:${host.httpPort}`, '/', hostHeader)
-      if (status !== 404) throw new Error(`it still answers, with ${status}`)
+      // The answer may come while requests in flight are finished.
+      const ended = AbortSignal.timeout(30_000)
+      await retried(async () => {
+        const { status } = await call('GET', `http://${host.hostname}:${host.httpPort}`, '/', hostHeader)
+        if (status !== 404) throw new Error(`it still answers, with ${status}`)
+      }, ended)
       return 'it is gone'
     })
     await nats.close()
@@ -199,12 +203,12 @@ function note(what, why) {
 }
 
 /** Hosts, entries and agents may still be on their way. */
-async function retried(attempt) {
+async function retried(attempt, until = signal) {
   for (;;) {
     try {
       return await attempt()
     } catch (error) {
-      if (signal.aborted) throw new Error(`not within ${env.TIMEOUT_SECONDS} s; at last: ${error.message}`)
+      if (until.aborted) throw new Error(`not in time; at last: ${error.message}`)
       await new Promise((resolve) => setTimeout(resolve, 1000))
     }
   }

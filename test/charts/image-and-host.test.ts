@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { buildComponents } from '../../scripts/build-components.ts'
+import { pushLayout } from '../../scripts/image/push-layout.ts'
+import { type BuiltImage, buildImage } from '../../scripts/image.ts'
+import { runProgram } from '../../scripts/servers/run-program.ts'
+import { createLog } from '../../src/observability/log.ts'
+import { createOciClient } from '../../src/oci/oci-client.ts'
+import { startAwsStandIns } from '../relying-parties/aws-stand-ins.ts'
+import { freePort } from '../support/free-port.ts'
+import { startLog } from '../support/log.ts'
+import { startNats } from '../support/nats.ts'
+import { type Registry, startRegistry } from '../support/registry.ts'
+import { type Spire, startSpire } from '../support/spire.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { openHelmChart, type RenderedObject, type Values } from './helm-chart.ts'
+import { type ImageRoot, pullImageRoot, readInImage } from './image-root.ts'
+import { runRenderedHost } from './run-rendered-host.ts'
+
+const cleanup = new AsyncDisposableStack()
+const directory = cleanup.use(temporaryDirectory()).path
+const log = createLog({ level: 'info', destination: { write: startLog('image-push').append } })
+const signal = AbortSignal.timeout(600_000)
+let registry: Registry
+let built: BuiltImage
+let image: ImageRoot
+
+before(async () => {
+  registry = cleanup.use(await startRegistry())
+  built = await buildImage(join(directory, 'image'))
+  const reference = `${registry.host}/herald/herald:test`
+  const pushed = await pushLayout(built.layout, reference, { log, signal })
+  assert.equal(pushed, built.manifest.digest)
+  image = await pullImageRoot(reference, join(directory, 'root'))
+})
+after(() => cleanup.disposeAsync())
+
+test('the image goes to a registry and comes back as it was, below 200 MB, for a user without rights', () => {
+  console.log(
+    `${(built.uncompressedBytes / 1e6).toFixed(0)} MB on disk, ${(built.compressedBytes / 1e6).toFixed(0)} MB to pull`,
+  )
+  assert.equal(image.digest, built.manifest.digest)
+  assert.ok(built.uncompressedBytes < 200e6, `${built.uncompressedBytes} bytes`)
+  assert.equal(image.config.User, '65532:65532')
+  assert.equal(statSync(join(image.path, 'tmp')).mode & 0o7777, 0o1777)
+})
+
+test('there is no shell, no package manager and no compiler in it', async () => {
+  const { stdout } = await runProgram('find', [image.path, '-type', 'f', '-perm', '-100', '-printf', '/%P\n'])
+  const programs = stdout.split('\n').filter((path) => /^\/(usr\/)?(local\/)?s?bin\//.test(path))
+  assert.deepEqual(
+    programs.filter(
+      (path) =>
+        !/\/(ldconfig|ldd|iconv|locale|localedef|getent|getconf|pldd|sotruss|sprof|tzselect|zdump|zic|catchsegv|iconvconfig|ldconfig\.real)$/.test(
+          path,
+        ),
+    ),
+    ['/usr/local/bin/node'],
+  )
+})
+
+test('the bill of materials lists what is in the image: every package of node_modules, and Debian’s', () => {
+  const bom = JSON.parse(readInImage(image, 'usr/share/sbom/herald.cdx.json')) as {
+    bomFormat: string
+    components: { name: string; group?: string; purl: string; hashes?: unknown[] }[]
+  }
+  assert.equal(bom.bomFormat, 'CycloneDX')
+  const listed = new Set(bom.components.map(({ group, name }) => (group === undefined ? name : `${group}/${name}`)))
+  for (const name of ['@grpc/grpc-js', 'nats', 'node', 'libc6']) assert.ok(listed.has(name), name)
+  assert.equal(bom.components.length, built.npmPackages + built.debianPackages + 1)
+  assert.ok(!listed.has('typescript') && !listed.has('@bytecodealliance/componentize-js'))
+})
+
+/** The image's own program in its own root. */
+async function herald(...args: readonly string[]) {
+  const [program, ...more] = image.config.Entrypoint
+  const chroot = ['--userspec=65532:65532', '--groups=65532', image.path, program!, ...more, ...args]
+  return await runProgram('chroot', chroot, {
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin', HOME: '/tmp' },
+  })
+}
+
+test('herald version runs in the image’s root', async () => {
+  const result = await herald('version', '--output', 'json')
+  assert.equal(result.exitCode, 0, result.output)
+  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
+    version: string
+  }
+  assert.equal((JSON.parse(result.stdout) as { herald: string }).herald, version)
+})
+
+const audience = 'sts.amazonaws.com'
+const spiffeId = 'spiffe://example.org/default/herald-test'
+const node = '/run/spire/agent/sockets/csi.spiffe.io/admin'
+
+test('what the chart renders runs in the image with SPIRE and NATS, and the flow of helm test goes through it', async () => {
+  await using spire = await startSpire({ hostEntry: false })
+  await using nats = await startNats()
+  await using aws = await startAwsStandIns({ issuer: spire.issuer, audience, subjects: [spiffeId] })
+  using chart = await openHelmChart('herald-platform')
+  const [httpPort, healthPort] = [await freePort(), await freePort()]
+  const component = await pushComponent('api-gateway')
+  const values: Values = {
+    trustDomain: 'example.org',
+    host: { http: { port: httpPort }, health: { port: healthPort } },
+    service: { port: httpPort },
+    nats: { config: { nats: { port: Number(new URL(nats.url).port) } } },
+    tests: {
+      component: {
+        image: component,
+        environment: { AWS_ROLE_ARN: aws.roleArn, AWS_ENDPOINT_URL_STS: aws.stsUrl },
+        allowedHosts: [aws.stsUrl],
+      },
+      issuer: spire.issuer,
+      exchange: true,
+      timeoutSeconds: 20,
+    },
+  }
+  const objects = await chart.template(values)
+  // The node's agent attests the host by its pod; here by its user.
+  await spire.createEntry({
+    spiffeId: spire.hostSpiffeId,
+    parentId: spire.agentSpiffeId,
+    selectors: ['unix:uid:65532'],
+  })
+  const volumes = join(directory, 'volumes')
+  mkdirSync(volumes)
+  await using host = await runRenderedHost({
+    image,
+    objects,
+    names: ['nats', 'rel-herald-host'],
+    nodeDirectories: { [node]: join(spire.adminSocketPath, '..') },
+    directory: volumes,
+  })
+
+  const refused = await host.helmTest()
+  assert.equal(refused.exitCode, 1, refused.output)
+  assert.match(
+    refused.stdout,
+    /✖ the component gets its token: not in time; at last: 403 .*\n✔ the component is undeployed: it is gone/,
+  )
+
+  await registerEntries(spire, objects)
+  const passed = await host.helmTest()
+  console.log(passed.stdout)
+  assert.equal(passed.exitCode, 0, `${passed.output}\n${host.server.log.text().slice(-3000)}`)
+  assert.deepEqual(passed.stdout.match(/^[✔✖-] [^:]+/gm), [
+    '✔ the hosts answer',
+    '✔ NATS accepts the connection',
+    '✔ a host of this release is on the lattice',
+    '✔ the component is deployed',
+    '✔ the component gets its token',
+    '✔ the token is what it should be',
+    '✔ the issuer vouches for it',
+    '✔ it is traded for credentials',
+    '✔ the component is undeployed',
+  ])
+  assert.match(passed.stdout, new RegExp(`gets its token: ${spiffeId}`))
+  assert.match(await (await fetch(`${host.healthUrl}/metrics`)).text(), /^http_server_active_requests/m)
+  await host.server.stop()
+  assert.deepEqual(host.server.exit(), { code: 0, signal: null })
+})
+
+/** spire-controller-manager's part: the rendered ClusterStaticEntries become entries of the server. */
+async function registerEntries(spire: Spire, objects: readonly RenderedObject[]): Promise<void> {
+  for (const { kind, spec } of objects) {
+    if (kind !== 'ClusterStaticEntry') continue
+    const { spiffeID, parentID, selectors } = spec as { spiffeID: string; parentID: string; selectors: string[] }
+    await spire.createEntry({ spiffeId: spiffeID, parentId: parentID, selectors })
+  }
+}
+
+async function pushComponent(name: string): Promise<string> {
+  const paths = await buildComponents([name], { log: () => {} })
+  const client = await createOciClient({ log })
+  const reference = `${registry.host}/components/${name}:test`
+  await client.push(reference, readFileSync(paths.get(name)!), { signal })
+  return reference
+}

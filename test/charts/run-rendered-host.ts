@@ -1,0 +1,73 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { type RunResult, runProgram } from '../../scripts/servers/run-program.ts'
+import { urlAnswers } from '../support/reachable.ts'
+import { type ServerProcess, startServerProcess } from '../support/server-process.ts'
+import type { RenderedObject } from './helm-chart.ts'
+import { containerProcess, type PodSurroundings } from './rendered-container.ts'
+
+export type RenderedHostOptions = Omit<PodSurroundings, 'directory' | 'podName'> & {
+  /** For volumes; a folder of its own for every container. */
+  readonly directory: string
+}
+
+/** The host that the chart renders, running as a process with exactly its arguments, environment, files, user and root file system. */
+export interface RenderedHost extends AsyncDisposable {
+  readonly server: ServerProcess
+  /** Where its probes and metrics are. */
+  readonly healthUrl: string
+  /** Runs the job of `helm test` to its end, in the same way. */
+  helmTest(): Promise<RunResult>
+}
+
+/** Starts it and resolves once its rendered readiness probe is answered. @throws with the end of its log if that does not happen */
+export async function runRenderedHost(options: RenderedHostOptions): Promise<RenderedHost> {
+  const { objects, directory } = options
+  const host = objects.find(
+    ({ kind, metadata }) => kind === 'Deployment' && metadata.labels?.['app.kubernetes.io/component'] === 'host',
+  )
+  if (host === undefined) throw new Error('the chart rendered no Deployment of hosts')
+  const surroundings = (podName: string) => {
+    const own = join(directory, podName)
+    mkdirSync(own, { recursive: true })
+    return { ...options, podName, directory: own }
+  }
+  const healthUrl = `http://127.0.0.1:${healthPort(host)}`
+  const server = await startServerProcess({
+    name: 'rendered-host',
+    ...containerProcess(host, surroundings(`${host.metadata.name}-7d4b9c-x2x9v`)),
+    isReady: (signal) => urlAnswers(`${healthUrl}${readinessPath(host)}`, signal),
+  })
+  let tests = 0
+  return {
+    server,
+    healthUrl,
+    async helmTest() {
+      const job = objects.find(({ kind, metadata }) => kind === 'Job' && metadata.name.endsWith('-test'))
+      if (job === undefined) throw new Error('the chart rendered no job for helm test')
+      const { program, args, env } = containerProcess(job, surroundings(`${job.metadata.name}-${++tests}`))
+      return await runProgram(program, args, { env: { ...env }, signal: AbortSignal.timeout(120_000) })
+    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  }
+}
+
+type Pod = {
+  readonly template: {
+    readonly spec: {
+      readonly containers: readonly {
+        readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
+        readonly readinessProbe: { readonly httpGet: { readonly path: string } }
+      }[]
+    }
+  }
+}
+
+function healthPort({ spec }: RenderedObject): number {
+  const ports = (spec as Pod).template.spec.containers[0]?.ports ?? []
+  return ports.find(({ name }) => name === 'health')?.containerPort ?? 0
+}
+
+function readinessPath({ spec }: RenderedObject): string {
+  return (spec as Pod).template.spec.containers[0]?.readinessProbe.httpGet.path ?? '/'
+}
