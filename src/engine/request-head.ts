@@ -11,6 +11,8 @@ export type RequestHead = {
   readonly hasBody: boolean
   /** Of the body, when the client says so. */
   readonly contentLength: number | undefined
+  /** The client sends its body once it is told to (RFC 9110 §10.1.1), by `response.writeContinue()`. */
+  readonly expectsContinue: boolean
 }
 
 /** Fields that concern this connection only (RFC 9110 §7.6.1), never passed on. */
@@ -32,6 +34,7 @@ export function readRequestHead(request: IncomingMessage): RequestHead | string 
   let host: string | undefined
   let contentLength: number | undefined
   let chunked = false
+  let expectsContinue = false
   let named: string[] | undefined
   for (let index = 0; index < raw.length; index += 2) {
     const name = raw[index]!.toLowerCase()
@@ -41,6 +44,7 @@ export function readRequestHead(request: IncomingMessage): RequestHead | string 
       host = value
     } else if (name === 'content-length') contentLength = Number(value)
     else if (name === 'transfer-encoding') chunked = true
+    else if (name === 'expect') expectsContinue = request.httpVersionMinor === 1
     else if (name === 'connection') named = value.toLowerCase().split(',')
     if (!hopByHop.has(name)) headers.push(name, value)
   }
@@ -65,6 +69,7 @@ export function readRequestHead(request: IncomingMessage): RequestHead | string 
     pathWithQuery,
     hasBody: chunked || (contentLength ?? 0) > 0,
     contentLength,
+    expectsContinue,
   }
 }
 

@@ -51,6 +51,7 @@ export class Gate {
       answerPlainly(response, { status: 413, code: 'ERR_INGRESS_BODY_TOO_LARGE', reason, close: true })
       return
     }
+    if (head.expectsContinue) response.writeContinue()
     const id = this.#nextId++
     const onDone = ({ id }: LaneRequest): void => {
       lane.requests.delete(id)

@@ -20,6 +20,8 @@ const server = createServer(
   { maxHeaderSize: options.maxHeaderBytes, keepAliveTimeout: options.keepAliveTimeoutMs },
   onRequest,
 )
+// A body that is refused by the head alone is not asked for.
+server.on('checkContinue', onRequest)
 server.maxConnections = options.maxConnections
 server.on('error', (error: NodeJS.ErrnoException) =>
   post({ kind: 'failed', code: error.code ?? '', message: error.message }),

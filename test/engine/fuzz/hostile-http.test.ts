@@ -125,6 +125,23 @@ for (const [way, open] of Object.entries(doors)) {
       await alive()
     })
 
+    test('with a body that waits to be asked for is asked for it once', async () => {
+      const socket = await openSocket(door.port)
+      socket.write(
+        'POST /alive HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n',
+      )
+      const first = await new Promise<Buffer>((resolve) => socket.once('data', resolve))
+      assert.match(first.toString(), /^HTTP\/1\.1 100 Continue\r\n\r\n/)
+      let rest = first.toString()
+      socket.on('data', (data) => {
+        rest += data
+      })
+      socket.write('hi')
+      await once(socket, 'close')
+      assert.match(rest, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n/)
+      assert.match(rest, /\/alive$/)
+    })
+
     test('with 1 GB in chunks is cut off long before its end', async () => {
       const socket = await openSocket(door.port)
       socket.write('POST /never-reads-but-waits HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
@@ -189,7 +206,7 @@ for (const [way, open] of Object.entries(doors)) {
     const broken = [
       '/drop-twice', '/drop-request-twice', '/use-after-drop', '/use-after-move', '/incoming-parent-first', '/wrong-handle', '/negative-handle',
       '/handle-zero', '/wrong-type', '/beyond-memory', '/result-beyond-memory', '/result-misaligned', '/not-utf8', '/bad-method-case',
-      '/bad-error-case', '/bad-status', '/drop-outparam', '/parent-first', '/finish-with-stream',
+      '/bad-error-case', '/bad-status', '/drop-outparam', '/parent-first',
     ]
     for (const path of broken) {
       test(`to a guest that breaks a rule at ${path} fails alone`, async () => {
@@ -202,8 +219,9 @@ for (const [way, open] of Object.entries(doors)) {
       })
     }
 
-    for (const path of ['/answer-twice', '/finish-twice']) {
-      test(`to a guest that does at ${path} what it may do once is answered once`, async () => {
+    // To finish a body whose stream is still held is a trap in other hosts; here the stream is closed with it.
+    for (const path of ['/answer-twice', '/finish-twice', '/finish-with-stream']) {
+      test(`to a guest that does at ${path} more than it may is answered once`, async () => {
         const answer = await raw(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)
         assert.equal(answer.match(/HTTP\/1\.1/g)?.length, 1)
         assert.doesNotMatch(answer, /twice$/)
