@@ -73,6 +73,7 @@ capabilities: {drop: [ALL]}
 {{- end }}
 - --memory-limit={{ int .Values.host.memoryLimitMiB }}
 - --request-timeout={{ .Values.host.requestTimeout }}
+- --drain-delay={{ int .Values.host.endpointRemovalSeconds }}s
 - --drain-timeout={{ .Values.host.drainTimeout }}
 - --log-level={{ .Values.host.logLevel }}
 - --log-format=json
@@ -190,9 +191,6 @@ spec:
         periodSeconds: 20
         timeoutSeconds: 5
         failureThreshold: 3
-      lifecycle:
-        preStop:
-          sleep: {seconds: {{ int .Values.host.endpointRemovalSeconds }}}
       securityContext:
         {{- include "herald.containerSecurityContext" . | nindent 8 }}
       resources:
