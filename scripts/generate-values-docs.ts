@@ -40,11 +40,22 @@ export function readDocumentedValues(yaml: string): readonly DocumentedValue[] {
 export function withValuesTable(readme: string, yaml: string): string {
   const [from, to] = [readme.indexOf(begin), readme.indexOf(end)]
   if (from === -1 || to < from) throw new Error(`README.md has no ${begin} … ${end}`)
-  const rows = readDocumentedValues(yaml).map(
-    ({ key, default: value, meaning }) => `| \`${key}\` | \`${value}\` | ${meaning.replaceAll('|', '\\|')} |`,
-  )
-  const table = ['| value | default | meaning |', '| --- | --- | --- |', ...rows].join('\n')
+  const rows = readDocumentedValues(yaml).map(({ key, default: value, meaning }) => [
+    `\`${key}\``,
+    `\`${value}\``,
+    meaning.replaceAll('|', '\\|'),
+  ])
+  const table = alignedTable([['value', 'default', 'meaning'], ...rows])
   return `${readme.slice(0, from)}${begin}\n\n${table}\n\n${readme.slice(to)}`
+}
+
+/** As the formatter writes it. */
+function alignedTable(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  const [head, ...body] = rows.map(
+    (row) => `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`,
+  )
+  return [head, `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...body].join('\n')
 }
 
 function meaningOf(comment: string | null | undefined): string | undefined {
