@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import { addCommonOptions, addLogOptions, type CommonOptions } from './common-options.ts'
 import type { CliEnvironment } from './environment.ts'
+import { addHostDrainCommand } from './host-drain-command.ts'
 import type { LatticeHostOptions } from './lattice-host.ts'
 import { addNatsCredentialOptions } from './nats-options.ts'
 import {
@@ -30,8 +31,8 @@ export type HostCommandOptions = CommonOptions &
     readonly memoryLimit?: number
     readonly requestTimeout?: number
     readonly drainTimeout: number
-  }
     readonly drainDelay: number
+  }
 
 export function addHostCommand(program: Command, environment: CliEnvironment): void {
   const command = program
@@ -150,7 +151,6 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
         .argParser(parseDurationMs)
         .default(20_000, '20s'),
     )
-    .addHelpText(
     .addOption(
       new Option(
         '--drain-delay <duration>',
@@ -159,6 +159,7 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
         .argParser(parseDurationMs)
         .default(0, '0s'),
     )
+    .addHelpText(
       'after',
       `
 Examples:
@@ -170,6 +171,9 @@ A workload that cannot be served is reported, and the others are; it exits at on
 SIGTERM or Ctrl-C drains: new requests are answered 503, those in flight finish, then it exits with 0; a second one ends it at once.
 Exit codes: 0 drained, or all ran to completion · 2 usage, manifest or component · 3 identity refused · 4 the address is in use · 5 a component failed`,
     )
+  // Else `host` would take the options of `host drain` for its own.
+  command.enablePositionalOptions()
+  addHostDrainCommand(command, environment)
   addLogOptions(addCommonOptions(command)).action(async (options: HostCommandOptions) =>
     (await import('./run-host.ts')).runHost(options, environment),
   )

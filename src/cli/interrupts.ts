@@ -37,3 +37,8 @@ export function listenForInterrupts(onFirst: (signal: NodeJS.Signals) => void): 
     },
   }
 }
+
+/** A command was ended by Ctrl-C before it was done: nothing more is to be said, and the exit code is the shells' own, 130. */
+export class InterruptedError extends Error {
+  override readonly name = 'InterruptedError'
+}

@@ -4,6 +4,8 @@ import type { NatsOptions } from '../config/contexts.ts'
 import type { LatticeCredentials, LatticeTls } from '../lattice/nats-options.ts'
 import { collect } from './option-values.ts'
 
+export type { NatsOptions }
+
 /** `--nats-…`: how NATS is authenticated to, and its TLS. */
 export function addNatsCredentialOptions(command: Command): Command {
   return command

@@ -60,3 +60,10 @@ export function parseMebibytes(text: string): number {
     throw new InvalidArgumentError('write a number of MiB from 1 to 4096')
   return size
 }
+
+/** A number of replicas: 0 to 1000. */
+export function parseCount(text: string): number {
+  const count = Number(text)
+  if (!/^\d{1,4}$/.test(text) || count > 1_000) throw new InvalidArgumentError('write a number from 0 to 1000')
+  return count
+}

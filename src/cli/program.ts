@@ -1,7 +1,9 @@
 import { Command } from 'commander'
 import { addCompletionCommand } from './completion-command.ts'
+import { addDeployCommands } from './deploy-command.ts'
 import { addDevCommand } from './dev-command.ts'
 import type { CliEnvironment } from './environment.ts'
+import { addGetCommands } from './get-command.ts'
 import { addHostCommand } from './host-command.ts'
 import { addIdentityExplainCommand } from './identity-explain-command.ts'
 import { addIdentityCommand } from './identity-token-command.ts'
@@ -15,6 +17,8 @@ export function createProgram(environment: CliEnvironment): Command {
   const program = new Command('herald')
     .description('Hosts WebAssembly components and gives every one its own SPIFFE identity.')
     .version(heraldVersion(), '--version', 'print the version')
+    // Needed all the way down to `host drain`, whose options `host` has too.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void stdout.write(text),
@@ -44,6 +48,8 @@ Environment: NO_COLOR, SPIRE_ADMIN_ENDPOINT_SOCKET, XDG_RUNTIME_DIR; an option o
     )
   addDevCommand(program, environment)
   addHostCommand(program, environment)
+  addDeployCommands(program, environment)
+  addGetCommands(program, environment)
   addInspectCommand(program, environment)
   addIdentityCommand(program, environment)
   addIdentityExplainCommand(program, environment)

@@ -1,6 +1,7 @@
 import { type Command, CommanderError } from 'commander'
 import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
 import type { CliEnvironment } from './environment.ts'
+import { InterruptedError } from './interrupts.ts'
 import { reportError } from './report-error.ts'
 
 /** Runs the command line to its end. @returns the exit code; errors have been reported. */
@@ -10,6 +11,7 @@ export async function runProgram(program: Command, environment: CliEnvironment):
     return 0
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0
+    if (error instanceof InterruptedError) return 130
     const known = toHeraldError(error)
     reportError(known, environment)
     return known.exitCode

@@ -220,6 +220,7 @@ export function createControl(options: ControlOptions): Control {
       hostId,
       heartbeat: currentHeartbeat,
       wireOf: (workloadId) => wires.get(workloadId),
+      isStopping: (workloadId) => table.peek(workloadId).state === 'stopping',
       acceptsWork: () => accepting,
       log,
       clock,

@@ -53,6 +53,8 @@ export type HeraldRequestOptions = {
   readonly heartbeat: () => HostHeartbeat
   /** As it came; `undefined` for a workload that did not come over the lattice. */
   readonly wireOf: (workloadId: string) => WireWorkload | undefined
+  /** Told to stop, and still there. */
+  readonly isStopping: (workloadId: string) => boolean
   readonly acceptsWork: () => boolean
   readonly log: Log
   readonly clock: Clock
@@ -84,7 +86,8 @@ export function answerHeraldRequests(options: HeraldRequestOptions): AsyncDispos
     const workloads: HeraldWorkload[] = []
     let bytes = 0
     for (const each of host.workloads()) {
-      const entry = { ...each, annotations: options.wireOf(each.workloadId)?.annotations ?? {} }
+      const state: WireWorkloadState = options.isStopping(each.workloadId) ? 'WORKLOAD_STATE_STOPPING' : each.state
+      const entry = { ...each, state, annotations: options.wireOf(each.workloadId)?.annotations ?? {} }
       bytes += formatMessage(inventory, { workloads: [entry], truncated: false }).length
       if (bytes > maxAnswerBytes) return formatMessage(inventory, { workloads, truncated: true })
       workloads.push(entry)

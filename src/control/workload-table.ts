@@ -22,6 +22,8 @@ export interface WorkloadTable {
   /** Answers once the workload serves or has failed, within the time limit. Never rejects. `prepare` runs for a new id only. */
   start(workloadId: string, prepare: () => WorkloadStart): Promise<TableStatus>
   status(workloadId: string): TableStatus
+  /** As `status`, but nobody counts as having asked. */
+  peek(workloadId: string): TableStatus
   /** Never rejects. */
   stop(workloadId: string): Promise<TableStatus>
   /** Ids and when somebody last asked about them, ms. */
@@ -156,6 +158,8 @@ export function createWorkloadTable({
       if (entry) entry.lastAskedMs = clock.nowMs()
       return statusOf(workloadId)
     },
+
+    peek: statusOf,
 
     async stop(workloadId) {
       const entry = entries.get(workloadId)
