@@ -1,4 +1,4 @@
-import { homedir, tmpdir, userInfo } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { delimiter, isAbsolute, join } from 'node:path'
 
 /** All that the command takes from its surroundings: the one file that reads the command line and the environment. */
@@ -44,9 +44,9 @@ export function readEnvironment(): CliEnvironment {
       ?.split(',')
       .map((url) => url.trim()),
     context: given('HERALD_CONTEXT'),
-    contextsFile: join(given('XDG_CONFIG_HOME') ?? join(homedir(), '.config'), 'herald', 'contexts.yaml'),
-    dataDirectory: join(given('XDG_DATA_HOME') ?? join(homedir(), '.local', 'share'), 'herald'),
-    runtimeDirectory: runtime === undefined ? join(tmpdir(), `herald-${userInfo().uid}`) : join(runtime, 'herald'),
+    contextsFile: join(given('XDG_CONFIG_HOME') ?? join(homeDirectory(), '.config'), 'herald', 'contexts.yaml'),
+    dataDirectory: join(given('XDG_DATA_HOME') ?? join(homeDirectory(), '.local', 'share'), 'herald'),
+    runtimeDirectory: runtime === undefined ? join(tmpdir(), `herald-${userId()}`) : join(runtime, 'herald'),
   }
 }
 
@@ -66,11 +66,23 @@ export function readRegistryEnvironment(): RegistryEnvironment {
   const { env } = process
   const given = (name: string): string | undefined => (env[name] === '' ? undefined : env[name])
   return {
-    cacheDirectory: join(given('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'herald'),
-    dockerConfigPath: join(given('DOCKER_CONFIG') ?? join(homedir(), '.docker'), 'config.json'),
+    cacheDirectory: join(given('XDG_CACHE_HOME') ?? join(homeDirectory(), '.cache'), 'herald'),
+    dockerConfigPath: join(given('DOCKER_CONFIG') ?? join(homeDirectory(), '.docker'), 'config.json'),
     programDirectories: (given('PATH') ?? '').split(delimiter).filter((directory) => isAbsolute(directory)),
     helperEnvironment: Object.fromEntries(
       Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
     ),
   }
 }
+
+/** A pod may run with a user id that no machine knows, and without HOME: what would stand at home stands under the temporary directory then. */
+function homeDirectory(): string {
+  try {
+    return homedir()
+  } catch {
+    return join(tmpdir(), `herald-home-${userId()}`)
+  }
+}
+
+/** Not by `userInfo`, which fails for such a user. */
+const userId = (): string => String(process.getuid?.() ?? 'user')
