@@ -46,4 +46,5 @@ export const catalog: readonly ComponentSource[] = [
   { name: 'config-c', purpose: 'answers its own settings: wasi:config', language: 'c' },
   { name: 'logging-c', purpose: 'writes log records when asked: wasi:logging', language: 'c' },
   { name: 'keyvalue-c', purpose: 'a store by URL: wasi:keyvalue with atomics and batch', language: 'c' },
+  { name: 'messaging-c', purpose: 'answers messages and sends them: wasmcloud:messaging', language: 'c' },
 ]

@@ -14,6 +14,8 @@ export const capabilityInterfaces: readonly { readonly capability: string; reado
   { capability: 'keyvalue', interface: 'wasi:keyvalue/store@0.2.0-draft' },
   { capability: 'keyvalue', interface: 'wasi:keyvalue/atomics@0.2.0-draft' },
   { capability: 'keyvalue', interface: 'wasi:keyvalue/batch@0.2.0-draft' },
+  { capability: 'messaging', interface: 'wasmcloud:messaging/consumer@0.2.0' },
+  { capability: 'messaging', interface: 'wasmcloud:messaging/types@0.2.0' },
 ]
 
 export type AssessedImport =

@@ -2,6 +2,7 @@ import type { Capability } from '../capabilities/capability.ts'
 import { createConfigCapability } from '../capabilities/config/config-capability.ts'
 import { createKeyvalueCapability } from '../capabilities/keyvalue/keyvalue-capability.ts'
 import { createLoggingCapability } from '../capabilities/logging/logging-capability.ts'
+import { createMessagingCapability } from '../capabilities/messaging/messaging-capability.ts'
 import type { Lattice } from '../lattice/lattice.ts'
 import type { Log } from '../observability/log.ts'
 
@@ -35,6 +36,7 @@ export function createBackedCapabilities({
     createConfigCapability(),
     createLoggingCapability({ log }),
     createKeyvalueCapability({ log, lattice, allowedHostPaths }),
+    createMessagingCapability({ log, lattice }),
   ]
   for (const capability of all) stack.use(capability)
   return { all, [Symbol.asyncDispose]: () => stack.disposeAsync() }

@@ -4,7 +4,7 @@ import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
 import { KeptMessages } from './kept-messages.ts'
 import { NatsKvBucket } from './kv-bucket.ts'
-import type { Lattice, LatticeState } from './lattice.ts'
+import type { Lattice, LatticeState, PublishOptions } from './lattice.ts'
 import { fromNatsError, natsReason } from './nats-errors.ts'
 import { type LatticeCredentials, type LatticeTls, natsAuthenticator, natsTls, parseServers } from './nats-options.ts'
 import { NatsSubscription } from './nats-subscription.ts'
@@ -165,14 +165,15 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
     if (!closing.signal.aborted && connection === watched && !watched.isClosed()) await watched.reconnect()
   }
 
-  function send(subject: string, payload: Uint8Array): void {
+  function send(subject: string, payload: Uint8Array, { replyTo }: PublishOptions = {}): void {
     if (closing.signal.aborted) throw closed()
     if (connection === undefined || state.kind !== 'connected') {
-      if (!kept.add(subject, payload, clock.nowMs())) throw unreachable(`publish ${subject}`, lastErrorOf(state))
+      if (replyTo !== undefined || !kept.add(subject, payload, clock.nowMs()))
+        throw unreachable(`publish ${subject}`, lastErrorOf(state))
       return
     }
     try {
-      connection.publish(subject, payload)
+      connection.publish(subject, payload, replyTo === undefined ? undefined : { reply: replyTo })
     } catch (error) {
       throw fromNatsError(error, `publish ${subject}`)
     }

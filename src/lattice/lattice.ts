@@ -14,7 +14,7 @@ export interface Lattice extends AsyncDisposable {
    * Sends and forgets. While the connection is down a bounded amount is kept and sent once it is back.
    * @throws ERR_LATTICE_UNREACHABLE when nothing more is kept, ERR_LATTICE_PAYLOAD_TOO_LARGE, ERR_LATTICE_CLOSED
    */
-  publish(subject: Subject, payload: Uint8Array): void
+  publish(subject: Subject, payload: Uint8Array, options?: PublishOptions): void
   /**
    * Asks and waits for one answer; at most once: after an error it is unknown whether the request arrived.
    * @throws ERR_LATTICE_TIMEOUT, ERR_LATTICE_NO_RESPONDERS, ERR_LATTICE_UNREACHABLE, ERR_LATTICE_PAYLOAD_TOO_LARGE, or the signal's reason
@@ -44,6 +44,9 @@ export interface Lattice extends AsyncDisposable {
   flush(options: { signal: AbortSignal }): Promise<void>
 }
 
+/** `replyTo`: where an answer is expected. While the connection is down such a message is not kept: whoever waits has given up by then. */
+export type PublishOptions = { readonly replyTo?: Subject }
+
 export type LatticeState =
   | { readonly kind: 'connecting'; readonly lastError: string | undefined }
   | { readonly kind: 'connected'; readonly server: string }
@@ -65,6 +68,8 @@ export type SubscribeOptions = {
 export type LatticeMessage = {
   readonly subject: string
   readonly payload: Uint8Array
+  /** Where whoever asks wants the answer: not to be trusted, it may be any subject. Use `reply`, or check it. */
+  readonly replyTo: string | undefined
   /** Whether somebody waits for an answer. */
   readonly wantsReply: boolean
   /** Answers; nothing happens when nobody asked. @throws as {@link Lattice.publish} */

@@ -60,21 +60,34 @@ export class NatsSubscription implements LatticeSubscription {
       this.#guard(received.subject, () => this.#options.onOverload?.(received))
       return
     }
-    const running = this.#guard(received.subject, () => this.#options.handle(received)).finally(() =>
-      this.#running.delete(running),
-    )
+    // Called without a promise of its own: a handler that is done at once costs nothing more.
+    let handled: Promise<void> | void
+    try {
+      handled = this.#options.handle(received)
+    } catch (error) {
+      this.#failed(received.subject, error)
+      return
+    }
+    if (handled === undefined) return
+    const running = handled
+      .catch((error) => this.#failed(received.subject, error))
+      .finally(() => this.#running.delete(running))
     this.#running.add(running)
+  }
+
+  #failed(subject: string, error: unknown): void {
+    const code = isHeraldError(error) ? error.code : 'ERR_INTERNAL'
+    this.#context.log.error(
+      { event: 'lattice.handler-failed', connection: this.#context.name, subject, code, reason: natsReason(error) },
+      'handling a message failed',
+    )
   }
 
   async #guard(subject: string, action: () => Promise<void> | void): Promise<void> {
     try {
       await action()
     } catch (error) {
-      const code = isHeraldError(error) ? error.code : 'ERR_INTERNAL'
-      this.#context.log.error(
-        { event: 'lattice.handler-failed', connection: this.#context.name, subject, code, reason: natsReason(error) },
-        'handling a message failed',
-      )
+      this.#failed(subject, error)
     }
   }
 
@@ -83,6 +96,7 @@ export class NatsSubscription implements LatticeSubscription {
     return {
       subject,
       payload: data,
+      replyTo: wantsReply ? reply : undefined,
       wantsReply,
       reply: (payload) => {
         if (!wantsReply) return

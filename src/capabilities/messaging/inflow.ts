@@ -1,0 +1,209 @@
+import type { Lattice, LatticeMessage, LatticeSubscription } from '../../lattice/lattice.ts'
+import type { Log } from '../../observability/log.ts'
+import type { HandledBatch, MessageBatch } from './message-batch.ts'
+import type { MessagingEntry } from './messaging-config.ts'
+
+export type InflowOptions = {
+  readonly entry: MessagingEntry
+  readonly lattice: Lattice
+  readonly log: Log
+  readonly send: (batch: MessageBatch) => void
+  /** Ids are this, and so many more each time: several inflows of one cell never share one. */
+  readonly firstId: number
+  readonly idStep: number
+}
+
+/** Bodies that wait together, bytes. */
+const maxWaitingBytes = 64 * 2 ** 20
+const maxReasonLength = 300
+/** How often failures and losses are told, ms. */
+const reportEveryMs = 1_000
+
+/**
+ * Messages of one entry's subscriptions on their way into a cell. A bounded number is worked on, a bounded number waits; with more the
+ * subscriptions are given up until half of them is done, so that others of the queue group take over and whoever asks learns at once that nobody
+ * listens. NATS delivers at most once: what is in a cell that ends is lost.
+ */
+export class Inflow {
+  readonly #options: InflowOptions
+  readonly #inFlight = new Map<number, string | undefined>()
+  readonly #awaited = new Map<string, number>()
+  #waiting: LatticeMessage[] = []
+  #head = 0
+  #waitingBytes = 0
+  #subscriptions: LatticeSubscription[] = []
+  #state: 'idle' | 'serving' | 'paused' | 'draining' | 'closed' = 'idle'
+  #pumping = false
+  #nextId: number
+  #lost = 0
+  #failed = 0
+  #lastFailure = ''
+  #report: NodeJS.Timeout | undefined
+
+  constructor(options: InflowOptions) {
+    this.#options = options
+    this.#nextId = options.firstId
+  }
+
+  /** Whether a message that is being handled wants its answer there. */
+  isAwaited(subject: string): boolean {
+    return this.#awaited.has(subject)
+  }
+
+  onCell(state: 'serving' | 'draining' | 'gone'): void {
+    if (this.#state === 'closed') return
+    switch (state) {
+      case 'serving':
+        this.#listen()
+        return
+      case 'draining':
+        this.#unlisten('draining')
+        return
+      case 'gone':
+        this.#unlisten(this.#state === 'draining' ? 'draining' : 'idle')
+        this.#lose(this.#inFlight.size + this.#waiting.length - this.#head)
+        this.#inFlight.clear()
+        this.#awaited.clear()
+        this.#forgetWaiting()
+    }
+  }
+
+  handled({ ids, failures }: HandledBatch): void {
+    for (const id of ids) {
+      if (!this.#inFlight.has(id)) continue
+      const replyTo = this.#inFlight.get(id)
+      this.#inFlight.delete(id)
+      if (replyTo !== undefined) this.#notAwaited(replyTo)
+    }
+    for (const [index, reason] of failures) {
+      const id = ids[index]
+      if (id === undefined || (id - this.#options.firstId) % this.#options.idStep !== 0) continue
+      this.#failed += 1
+      this.#lastFailure = reason.slice(0, maxReasonLength)
+      this.#reportSoon()
+    }
+    this.#pump()
+    if (this.#state === 'paused' && this.#waiting.length - this.#head <= this.#options.entry.maxWaiting / 2)
+      this.#listen()
+  }
+
+  close(): void {
+    this.#unlisten('closed')
+    this.#forgetWaiting()
+    clearTimeout(this.#report)
+    this.#tell()
+  }
+
+  #listen(): void {
+    this.#state = 'serving'
+    if (this.#subscriptions.length > 0) return
+    const { entry, lattice } = this.#options
+    this.#subscriptions = entry.subscriptions.map((pattern) =>
+      lattice.subscribe(pattern, {
+        handle: (message) => this.#receive(message),
+        ...(entry.group !== undefined && { queue: entry.group }),
+      }),
+    )
+  }
+
+  #unlisten(state: 'idle' | 'paused' | 'draining' | 'closed'): void {
+    this.#state = state
+    for (const subscription of this.#subscriptions) {
+      // What was on its way is still received.
+      void subscription[Symbol.asyncDispose]()
+    }
+    this.#subscriptions = []
+  }
+
+  #receive(message: LatticeMessage): void {
+    const waiting = this.#waiting.length - this.#head
+    const full =
+      waiting >= this.#options.entry.maxWaiting * 2 || this.#waitingBytes + message.payload.length > maxWaitingBytes
+    if (this.#state === 'closed' || this.#state === 'idle' || full) {
+      this.#lose(1)
+      if (full && this.#state === 'serving') this.#unlisten('paused')
+      return
+    }
+    this.#waiting.push(message)
+    this.#waitingBytes += message.payload.length
+    if (this.#state === 'serving' && waiting + 1 >= this.#options.entry.maxWaiting) this.#unlisten('paused')
+    if (this.#pumping) return
+    this.#pumping = true
+    setImmediate(() => {
+      this.#pumping = false
+      this.#pump()
+    })
+  }
+
+  /** Hands over as many as the component may work on, all in one message. */
+  #pump(): void {
+    const room = Math.min(this.#options.entry.maxInFlight - this.#inFlight.size, this.#waiting.length - this.#head)
+    if (room <= 0) return
+    const taken = this.#waiting.slice(this.#head, this.#head + room)
+    this.#head += room
+    if (this.#head === this.#waiting.length) {
+      this.#waiting = []
+      this.#head = 0
+    } else if (this.#head > 4096) {
+      this.#waiting = this.#waiting.slice(this.#head)
+      this.#head = 0
+    }
+    let length = 0
+    for (const { payload } of taken) length += payload.length
+    this.#waitingBytes -= length
+    const bytes = new Uint8Array(length)
+    const [ids, subjects, replies, ends]: [number[], string[], (string | undefined)[], number[]] = [[], [], [], []]
+    let end = 0
+    for (const { subject, payload, replyTo } of taken) {
+      bytes.set(payload, end)
+      end += payload.length
+      const id = this.#nextId
+      this.#nextId += this.#options.idStep
+      this.#inFlight.set(id, replyTo)
+      if (replyTo !== undefined) this.#awaited.set(replyTo, (this.#awaited.get(replyTo) ?? 0) + 1)
+      ids.push(id)
+      subjects.push(subject)
+      replies.push(replyTo)
+      ends.push(end)
+    }
+    this.#options.send({ ids, subjects, replies, ends, bytes })
+  }
+
+  #notAwaited(replyTo: string): void {
+    const count = this.#awaited.get(replyTo) ?? 0
+    if (count > 1) this.#awaited.set(replyTo, count - 1)
+    else this.#awaited.delete(replyTo)
+  }
+
+  #forgetWaiting(): void {
+    this.#waiting = []
+    this.#head = 0
+    this.#waitingBytes = 0
+  }
+
+  #lose(count: number): void {
+    if (count === 0) return
+    this.#lost += count
+    this.#reportSoon()
+  }
+
+  #reportSoon(): void {
+    if (this.#state === 'closed') return
+    this.#report ??= setTimeout(() => {
+      this.#report = undefined
+      this.#tell()
+    }, reportEveryMs).unref()
+  }
+
+  #tell(): void {
+    const { log, entry } = this.#options
+    const about = { subscriptions: entry.subscriptions }
+    if (this.#lost > 0) log.warn({ event: 'messaging.lost', ...about, count: this.#lost }, 'messages were lost')
+    if (this.#failed > 0) {
+      const failure = { event: 'messaging.handler_failed', ...about, count: this.#failed, reason: this.#lastFailure }
+      log.warn(failure, 'the component did not handle messages')
+    }
+    this.#lost = 0
+    this.#failed = 0
+  }
+}

@@ -1,0 +1,26 @@
+/** Messages from the control thread to a cell, all bodies in one piece of memory. */
+export type MessageBatch = {
+  readonly ids: readonly number[]
+  readonly subjects: readonly string[]
+  readonly replies: readonly (string | undefined)[]
+  /** Where each body ends in `bytes`. */
+  readonly ends: readonly number[]
+  readonly bytes: Uint8Array
+}
+
+/** From the cell to the control thread: these have been handled. */
+export type HandledBatch = {
+  readonly ids: readonly number[]
+  /** What went wrong, by the place of its id; the guest's own words, or the engine's. */
+  readonly failures: readonly (readonly [index: number, reason: string])[]
+}
+
+/** `record broker-message`, as jco maps it. */
+export type BrokerMessage = {
+  readonly subject: string
+  readonly body: Uint8Array
+  readonly replyTo?: string | undefined
+}
+
+/** The guest sees the text as its `err`. */
+export type MessagingAnswer<T> = { readonly ok: T } | { readonly error: string }
