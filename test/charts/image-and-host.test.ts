@@ -91,6 +91,21 @@ test('herald version runs in the image’s root', async () => {
   assert.equal((JSON.parse(result.stdout) as { herald: string }).herald, version)
 })
 
+test('the Dockerfile, which is not built here, gives the image the same configuration', () => {
+  const dockerfile = readFileSync(join(import.meta.dirname, '../../Dockerfile'), 'utf8')
+  const [, last = ''] = dockerfile.split('FROM scratch')
+  const { User, Env, Entrypoint, Cmd, WorkingDir, StopSignal, ExposedPorts } = image.config
+  assert.deepEqual(last.trim().split('\n').slice(1), [
+    `ENV ${Env.join(' ')}`,
+    `USER ${User}`,
+    `WORKDIR ${WorkingDir}`,
+    `STOPSIGNAL ${StopSignal}`,
+    `EXPOSE ${Object.keys(ExposedPorts).join(' ')}`,
+    `ENTRYPOINT ${JSON.stringify(Entrypoint).replaceAll(',', ', ')}`,
+    `CMD ${JSON.stringify(Cmd)}`,
+  ])
+})
+
 const audience = 'sts.amazonaws.com'
 const spiffeId = 'spiffe://example.org/default/herald-test'
 const node = '/run/spire/agent/sockets/csi.spiffe.io/admin'

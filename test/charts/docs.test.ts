@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { parse } from 'yaml'
+import { openHelmChart } from './helm-chart.ts'
+
+const root = join(import.meta.dirname, '../..')
+
+test('the values in the documentation are ones that the chart takes', async () => {
+  using chart = await openHelmChart('herald-platform')
+  let found = 0
+  for (const file of globSync('docs/kubernetes/*.md', { cwd: root })) {
+    const text = readFileSync(join(root, file), 'utf8')
+    for (const [, block = ''] of text.matchAll(/```yaml\n(# values of herald-platform\n[\s\S]*?)```/g)) {
+      found += 1
+      const objects = await chart.template(parse(block))
+      assert.ok(objects.length > 5, `${file}: ${block}`)
+    }
+  }
+  assert.equal(found, 3)
+})
+
+for (const profile of ['small', 'large']) {
+  test(`the profile ${profile} is taken`, async () => {
+    using chart = await openHelmChart('herald-platform')
+    const values = parse(readFileSync(join(root, `charts/herald-platform/profiles/${profile}.yaml`), 'utf8'))
+    const objects = await chart.template({ trustDomain: 'example.org', ...values })
+    assert.equal(
+      objects.some(({ kind }) => kind === 'PodDisruptionBudget'),
+      profile === 'large',
+    )
+  })
+}
+
+test('the links in the documentation lead somewhere', () => {
+  for (const file of globSync(['docs/kubernetes/*.md', 'charts/**/README.md'], { cwd: root })) {
+    const text = readFileSync(join(root, file), 'utf8')
+    for (const [, target = ''] of text.matchAll(/\]\(([^)#:]+)\)/g)) {
+      readFileSync(join(root, file, '..', target))
+    }
+  }
+})
