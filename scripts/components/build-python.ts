@@ -62,10 +62,17 @@ async function pythonTools(root: string, log: (line: string) => void): Promise<s
 async function buildPython(root: string, name: string, wit: string, tools: string): Promise<Uint8Array> {
   const work = await mkdtemp(join(tmpdir(), 'herald-python-'))
   try {
-    const [source, output] = [join(root, 'components', name, 'src'), join(work, 'component.wasm')]
-    await writeFile(join(work, 'world.wit'), wit)
+    const folder = join(root, 'components', name)
+    const [source, witFolder, output] = [
+      join(folder, 'src'),
+      join(folder, 'build', 'wit'),
+      join(work, 'component.wasm'),
+    ]
+    // It stays: `componentize-py bindings` writes out of it what editors want to see.
+    await mkdir(witFolder, { recursive: true })
+    await writeFile(join(witFolder, 'world.wit'), wit)
     const script = 'import sys; from componentize_py import script; sys.argv[0] = "componentize-py"; sys.exit(script())'
-    const world = ['--wit-path', join(work, 'world.wit'), '--world', name]
+    const world = ['--wit-path', witFolder, '--world', name]
     const result = await runProgram(
       'python3',
       ['-c', script, '--quiet', ...world, 'componentize', '--python-path', source, '--output', output, 'app'],
