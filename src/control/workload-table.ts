@@ -30,7 +30,7 @@ export interface WorkloadTable {
   lastAsked(): ReadonlyMap<string, number>
   /** New ids are refused from now on. */
   refuseStarts(): void
-  /** What is starting is given up and answered as failed. */
+  /** What is starting is given up and answered as failed; what waits to be stopped is stopped. */
   abortStarts(): void
 }
 
@@ -57,8 +57,8 @@ export function createWorkloadTable({
   const entries = new Map<string, Entry>()
   const stopped = new Map<string, number>()
   let refusing = false
-  /** Ends the delays of stops: the whole host is drained. */
-  const draining = new AbortController()
+  /** Ends the delays of stops. */
+  const ending = new AbortController()
 
   function begin(workloadId: string, prepare: () => WorkloadStart, entry: Entry): Start {
     const controller = new AbortController()
@@ -102,7 +102,7 @@ export function createWorkloadTable({
   }
 
   async function stopLater(workloadId: string): Promise<void> {
-    await clock.sleep(stopDelayMs, { signal: draining.signal }).catch(() => {})
+    await clock.sleep(stopDelayMs, { signal: ending.signal }).catch(() => {})
     await host.stop(workloadId)
   }
 
@@ -169,7 +169,7 @@ export function createWorkloadTable({
       }
       entry?.starting?.abort(new HeraldError('ERR_HOST_DRAINING', 'the workload was stopped while it started'))
       let failure: HeraldError | undefined
-      const delayed = stopDelayMs > 0 && !refusing && host.status(workloadId)?.state === 'running'
+      const delayed = stopDelayMs > 0 && host.status(workloadId)?.state === 'running'
       const stopping = (entry?.stopping ?? (delayed ? stopLater(workloadId) : host.stop(workloadId))).then(
         () => void entries.delete(workloadId),
         (error: unknown) => {
@@ -191,9 +191,9 @@ export function createWorkloadTable({
     lastAsked: () => new Map([...entries].map(([workloadId, entry]) => [workloadId, entry.lastAskedMs])),
     refuseStarts: () => {
       refusing = true
-      draining.abort()
     },
     abortStarts: () => {
+      ending.abort()
       for (const { starting } of entries.values())
         starting?.abort(new HeraldError('ERR_HOST_DRAINING', 'the host is shutting down'))
     },

@@ -244,11 +244,13 @@ test('a running workload that is stopped is served a while longer, so that who s
   assert.equal(host.host.calls.filter((call) => call.startsWith('stop')).length, 1)
 })
 
-test('a delayed stop is carried out at once when the host drains', async () => {
-  await using host = await testHost(nats.url, createHostStandIn(), { stopDelayMs: 60_000 })
+test('a delayed stop stays one while the host drains, and is carried out at its end', async () => {
+  const host = await testHost(nats.url, createHostStandIn(), { stopDelayMs: 60_000 })
   await operator.start(host.hostId, 'late', wireWorkload('hello'))
-  await operator.stop(host.hostId, 'late')
   host.refuseStarts()
+  await operator.stop(host.hostId, 'late')
+  assert.equal(host.host.status('late')?.state, 'running')
+  await host[Symbol.asyncDispose]()
   await until('it is gone', () => host.host.status('late') === undefined)
 })
 

@@ -69,7 +69,7 @@ suite("Upstream's real operator 2.7", { skip, timeout: 900_000 }, () => {
   after(() => cleanup.disposeAsync())
 
   /** `herald host --nats` as a process, ready for the operator: its Host object says so. */
-  async function startHost(hostgroup: string): Promise<Host> {
+  async function startHost(hostgroup: string, ...more: readonly string[]): Promise<Host> {
     const id = randomUUID()
     const name = `herald-${id.slice(0, 8)}`
     const address = `10.20.0.${++hosts}`
@@ -86,7 +86,7 @@ suite("Upstream's real operator 2.7", { skip, timeout: 900_000 }, () => {
         ...['--disable-warning=ExperimentalWarning', main, 'host', '--output', 'json', '--http', '127.0.0.1:0'],
         ...['--nats', nats.url, '--host-id', id, '--friendly-name', name, '--hostname', address],
         ...['--hostgroup', hostgroup, '--spire-admin-socket', spire.adminSocketPath],
-        ...['--image-cache', join(directory.path, 'images')],
+        ...['--image-cache', join(directory.path, 'images'), ...more],
       ],
       log,
       isReady: async () => readyLine() !== undefined && conditionOf(await hostObject(name), 'Ready') === 'True',
@@ -178,6 +178,73 @@ suite("Upstream's real operator 2.7", { skip, timeout: 900_000 }, () => {
         `/apis/discovery.k8s.io/v1/namespaces/${team}/endpointslices?labelSelector=kubernetes.io/service-name=${name}`,
       )
     ).flatMap(({ endpoints }) => (endpoints ?? []).flatMap(({ addresses }) => addresses))
+  type Load = { ok: number; readonly failed: { atMs: number; why: string }[]; end(): Promise<void> }
+
+  /** Six clients that call the Service of a deployment, one request after another. */
+  function loadService(name: string, hosts: readonly Host[]): Load {
+    const urls = new Map(hosts.map(({ address, url }) => [address, url]))
+    let endpoints: readonly string[] = []
+    let running = true
+    // What kube-proxy does: it learns of endpoints when they change, a moment later.
+    const follower = (async () => {
+      for (; running; await sleep(50)) endpoints = await endpointsOf(name).catch(() => endpoints)
+    })()
+    const clients = Array.from({ length: 6 }, async (_, client) => {
+      await until('endpoints', async () => endpoints.length > 0)
+      for (let n = client; running; n++) {
+        const address = endpoints[n % endpoints.length]
+        const answer = await (address === undefined
+          ? Promise.resolve({ status: 0, text: 'no endpoint' })
+          : httpCall(urls.get(address)!, { host: `${name}.test` }).catch((error) => ({
+              status: 0,
+              text: String(error),
+            })))
+        if (answer.status === 200) load.ok += 1
+        else load.failed.push({ atMs: performance.now(), why: `${answer.status} ${answer.text.trim()}` })
+        await sleep(2)
+      }
+    })
+    const load: Load = {
+      ok: 0,
+      failed: [],
+      async end() {
+        running = false
+        await Promise.all([follower, ...clients])
+      },
+    }
+    return load
+  }
+
+  /** A pod of a host, as the operator's fast path wants it: with its label, and the IP that the host has as its hostname. */
+  async function createPod({ name, address }: Host): Promise<{ delete(): Promise<string> }> {
+    const container = {
+      name: 'host',
+      image: 'example.org/herald:1',
+      securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+    }
+    await operator.kubernetes.apply([
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name, namespace: operatorNamespace, labels: { 'wasmcloud.com/hostgroup': 'any' } },
+        spec: {
+          securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: 'RuntimeDefault' } },
+          containers: [container],
+        },
+      },
+    ])
+    const path = `/api/v1/namespaces/${operatorNamespace}/pods/${name}`
+    await operator.patchStatus(path, { podIP: address, podIPs: [{ ip: address }] })
+    await until('the operator has put its finalizer on the pod', async () => {
+      const { finalizers = [] } = (await operator.get(path))?.metadata ?? {}
+      return finalizers.length > 0
+    })
+    return {
+      delete: () =>
+        operator.kubernetes.kubectl('delete', 'pod', name, `--namespace=${operatorNamespace}`, '--wait=false'),
+    }
+  }
+
   const remove = (name: string) =>
     operator.kubernetes.kubectl('delete', 'workloaddeployment', name, `--namespace=${team}`)
   const since = (startMs: number) => `${((performance.now() - startMs) / 1000).toFixed(1)} s`
@@ -285,35 +352,11 @@ suite("Upstream's real operator 2.7", { skip, timeout: 900_000 }, () => {
       ])
     await apply(0)
     let before = await until('two replicas are Ready', readyReplicas('rolling', 2))
-    let endpoints = await until(
-      'endpoints',
-      async () => (await endpointsOf('rolling')).length > 0 && endpointsOf('rolling'),
-    )
-    const urls = new Map([one, two].map(({ address, url }) => [address, url]))
-    let running = true
-    // What kube-proxy does: it learns of endpoints when they change, a moment later.
-    const follower = (async () => {
-      for (; running; await sleep(50)) endpoints = (await endpointsOf('rolling')) ?? endpoints
-    })()
-    const counts = { ok: 0, failed: [] as string[] }
-    const load = Array.from({ length: 6 }, async (_, client) => {
-      for (let n = client; running; n++) {
-        const address = endpoints[n % endpoints.length]
-        const answer = await (address === undefined
-          ? Promise.resolve({ status: 0, text: 'no endpoint' })
-          : httpCall(urls.get(address)!, { host: 'rolling.test' }).catch((error) => ({
-              status: 0,
-              text: String(error),
-            })))
-        if (answer.status === 200) counts.ok += 1
-        else counts.failed.push(`${Math.round(performance.now() - updateMs)} ms ${answer.status} ${answer.text.trim()}`)
-        await sleep(2)
-      }
-    })
-    let updateMs = performance.now()
+    await until('endpoints', async () => (await endpointsOf('rolling')).length > 0)
+    const load = loadService('rolling', [one, two])
     for (let generation = 1; generation <= 4; generation++) {
-      updateMs = performance.now()
-      const [okBefore, failedBefore] = [counts.ok, counts.failed.length]
+      const updateMs = performance.now()
+      const [okBefore, failedBefore] = [load.ok, load.failed.length]
       await apply(generation)
       const old = new Set(before.map(({ metadata }) => metadata.uid))
       before = await until('the new generation is Ready and the old one gone', async () => {
@@ -322,15 +365,14 @@ suite("Upstream's real operator 2.7", { skip, timeout: 900_000 }, () => {
       })
       const placed = before.map(({ status }) => (status?.hostId === one.id ? 'one' : 'two')).join('+')
       t.diagnostic(
-        `update ${generation}: ${since(updateMs)}, ${counts.ok - okBefore} requests, ${counts.failed.length - failedBefore} failed; now on ${placed}`,
+        `update ${generation}: ${since(updateMs)}, ${load.ok - okBefore} requests, ${load.failed.length - failedBefore} failed; now on ${placed}`,
       )
     }
     await sleep(1_000)
-    running = false
-    await Promise.all([follower, ...load])
-    t.diagnostic(`rolling updates: ${counts.ok} requests, ${counts.failed.length} failed`)
+    await load.end()
+    t.diagnostic(`rolling updates: ${load.ok} requests, ${load.failed.length} failed`)
     await remove('rolling')
-    assert.deepEqual(counts.failed, [])
+    assert.deepEqual(load.failed, [])
   })
 
   test('a host is killed with -9: its workload runs elsewhere once the operator has missed it, at once when its pod is deleted', async (t) => {
@@ -356,31 +398,10 @@ suite("Upstream's real operator 2.7", { skip, timeout: 900_000 }, () => {
 
     // The fast path: the operator puts a finalizer on pods with its label, and goes by their IP.
     await using third = await startHost('lost')
-    const pod = (name: string) => ({
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name, namespace: operatorNamespace, labels: { 'wasmcloud.com/hostgroup': 'lost' } },
-      spec: {
-        securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: 'RuntimeDefault' } },
-        containers: [
-          {
-            name: 'host',
-            image: 'example.org/herald:1',
-            securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
-          },
-        ],
-      },
-    })
-    await operator.kubernetes.apply([pod('spare')])
-    const podPath = `/api/v1/namespaces/${operatorNamespace}/pods/spare`
-    await operator.patchStatus(podPath, { podIP: spare.address, podIPs: [{ ip: spare.address }] })
-    await until('the operator has put its finalizer on the pod', async () => {
-      const { metadata } = (await operator.get(podPath))!
-      return (metadata.finalizers ?? []).length > 0
-    })
+    const pod = await createPod(spare)
     await spare.process.kill()
     const deletedMs = performance.now()
-    await operator.kubernetes.kubectl('delete', 'pod', 'spare', `--namespace=${operatorNamespace}`, '--wait=false')
+    await pod.delete()
     await until('the Host is deleted', async () => (await hostObject(spare.name)) === undefined)
     t.diagnostic(`pod deleted → Host deleted: ${since(deletedMs)}`)
     await until('a new workload is Ready', async () => {
@@ -391,6 +412,47 @@ suite("Upstream's real operator 2.7", { skip, timeout: 900_000 }, () => {
     assert.equal((await httpCall(third.url, { host: 'lost.test' })).status, 200)
     await remove('lost')
     await until('no workload is left', async () => (await workloadsOf('lost')).length === 0, 90_000)
+  })
+
+  test('a pod with a host is deleted under load: its workloads move, its Host object stays away, it ends with 0', async (t) => {
+    const drainDelay = ['--drain-delay', '5s']
+    await using one = await startHost('moved', ...drainDelay)
+    const pod = await createPod(one)
+    await operator.kubernetes.apply([service('moved'), deployment('moved', { replicas: 2, service: true })])
+    await until('two replicas are Ready', readyReplicas('moved', 2))
+    await until('endpoints', async () => (await endpointsOf('moved')).length > 0)
+    await using two = await startHost('moved', ...drainDelay)
+    const load = loadService('moved', [one, two])
+    await sleep(1_000)
+    const startMs = performance.now()
+    const sinceMs = () => Math.round(performance.now() - startMs)
+    // What the kubelet does without a preStop hook: SIGTERM as soon as the pod is to go.
+    await pod.delete()
+    const ended = one.process.stop()
+    await until('the Host is deleted', async () => (await hostObject(one.name)) === undefined)
+    t.diagnostic(`pod deleted → Host deleted: ${sinceMs()} ms`)
+    await until('both replicas are elsewhere', async () => {
+      const all = await workloadsOf('moved')
+      return all.length === 2 && all.every((each) => isReady(each) && each.status?.hostId === two.id)
+    })
+    t.diagnostic(`pod deleted → both workloads Ready elsewhere: ${sinceMs()} ms`)
+    await ended
+    assert.deepEqual(one.process.exit(), { code: 0, signal: null })
+    t.diagnostic(`pod deleted → the host has ended with 0: ${sinceMs()} ms`)
+    // A heartbeat, every 15 s, would bring it back.
+    await sleep(Math.max(0, 17_000 - sinceMs()))
+    assert.equal(await hostObject(one.name), undefined)
+    await load.end()
+    const gapMs = load.failed.length === 0 ? 0 : Math.round(load.failed.at(-1)!.atMs - load.failed[0]!.atMs)
+    t.diagnostic(
+      `${load.ok} requests, ${load.failed.length} failed within ${gapMs} ms: ${[...new Set(load.failed.map(({ why }) => why))]}`,
+    )
+    // All replicas were on the host that went, and upstream starts others only when they are gone: until then there is no endpoint.
+    assert.deepEqual(
+      load.failed.filter(({ why }) => why !== '0 no endpoint'),
+      [],
+    )
+    await remove('moved')
   })
 
   test('a host that was ended by SIGTERM holds up nothing: its workload can be deleted', async (t) => {
