@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { addCompletionCommand } from './completion-command.ts'
+import { addConfigCommand } from './config-command.ts'
 import { addDeployCommands } from './deploy-command.ts'
 import { addDevCommand } from './dev-command.ts'
 import type { CliEnvironment } from './environment.ts'
@@ -8,7 +9,10 @@ import { addHostCommand } from './host-command.ts'
 import { addIdentityExplainCommand } from './identity-explain-command.ts'
 import { addIdentityCommand } from './identity-token-command.ts'
 import { addInspectCommand } from './inspect-command.ts'
+import { addLogsAndCallCommands } from './logs-command.ts'
+import { addOciCommand } from './oci-command.ts'
 import { addTrustCommand } from './trust-command.ts'
+import { addUpCommand } from './up-command.ts'
 import { addVersionCommand, heraldVersion } from './version-command.ts'
 
 /** The whole command line, without running it. */
@@ -47,9 +51,13 @@ Errors are printed as ERR_CODE: where: what — what to do. docs/errors.md lists
 Environment: NO_COLOR, SPIRE_ADMIN_ENDPOINT_SOCKET, XDG_RUNTIME_DIR; an option on the command line wins.`,
     )
   addDevCommand(program, environment)
+  addUpCommand(program, environment)
   addHostCommand(program, environment)
   addDeployCommands(program, environment)
   addGetCommands(program, environment)
+  addLogsAndCallCommands(program, environment)
+  addOciCommand(program, environment)
+  addConfigCommand(program, environment)
   addInspectCommand(program, environment)
   addIdentityCommand(program, environment)
   addIdentityExplainCommand(program, environment)
