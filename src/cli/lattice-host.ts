@@ -152,10 +152,11 @@ function toReport(status: WorkloadStatus | undefined): WorkloadReport | undefine
   }
 }
 
-/** Upstream's operator finds the Host of a pod by the pod's IP. */
+/** Upstream's operator finds the Host of a pod by the pod's IP, and makes EndpointSlices of IPv4 addresses only. */
 function podAddress(): string {
   const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? [])
-  return addresses.find(({ internal }) => !internal)?.address ?? hostname()
+  const outer = addresses.filter(({ internal }) => !internal)
+  return (outer.find(({ family }) => family === 'IPv4') ?? outer[0])?.address ?? hostname()
 }
 
 /** A signal listener alone does not keep a process alive. */
