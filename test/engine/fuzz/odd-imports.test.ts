@@ -100,6 +100,26 @@ describe('a component with', () => {
     })
   }
 
+  for (const [levels, refusal] of [
+    [8, undefined],
+    [15, /MB of glue/],
+    [17, /MB of glue/],
+    [40, /effective type size/],
+  ] as const) {
+    test(`a pair of pairs of pairs, ${levels} times, ${refusal ? 'is refused soon' : 'starts'}`, async () => {
+      const types = repeat(levels, (n) => `(type $t${n + 1} (tuple $t${n} $t${n}))`)
+      const bytes = await assemble(`(component (type $t0 (tuple u32 u32)) ${types} (type $l (list $t${levels}))
+        (core module $m (memory (export "memory") 1) (func (export "f") (param i32 i32))
+          (func (export "r") (param i32 i32 i32 i32) (result i32) i32.const 0))
+        (core instance $i (instantiate $m)) (alias core export $i "memory" (core memory $memory))
+        (func (export "go") (param "s" $l) (canon lift (core func $i "f") (memory $memory) (realloc (core func $i "r")))))`)
+      if (refusal === undefined) return start(bytes)
+      const startedAt = performance.now()
+      await refused(bytes, 'ERR_COMPONENT_INVALID', refusal)
+      assert.ok(performance.now() - startedAt < 10_000)
+    })
+  }
+
   test('components inside components is run up to a depth, and refused beyond', async () => {
     await start(await assemble(nest(8, () => '(component ', ')')))
     await refused(await assemble(nest(60, () => '(component ', ')')), 'ERR_COMPONENT_INVALID', /nested too deeply/)
