@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, readFileSync, statSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { buildComponents } from '../../scripts/build-components.ts'
 import { pushLayout } from '../../scripts/image/push-layout.ts'
 import { type BuiltImage, buildImage } from '../../scripts/image.ts'
 import { runProgram } from '../../scripts/servers/run-program.ts'
+import { programPath } from '../../scripts/servers.ts'
 import { createLog } from '../../src/observability/log.ts'
 import { createOciClient } from '../../src/oci/oci-client.ts'
 import { startAwsStandIns } from '../relying-parties/aws-stand-ins.ts'
 import { freePort } from '../support/free-port.ts'
+import { type Kubernetes, startKubernetes } from '../support/kubernetes.ts'
 import { startLog } from '../support/log.ts'
 import { startNats } from '../support/nats.ts'
 import { type Registry, startRegistry } from '../support/registry.ts'
@@ -18,6 +20,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { openHelmChart, type RenderedObject, type Values } from './helm-chart.ts'
 import { type ImageRoot, pullImageRoot, readInImage } from './image-root.ts'
 import { runRenderedHost } from './run-rendered-host.ts'
+import { startSpireServerForPods } from './spire-server-for-pods.ts'
 
 const cleanup = new AsyncDisposableStack()
 const directory = cleanup.use(temporaryDirectory()).path
@@ -178,8 +181,101 @@ test('what the chart renders runs in the image with SPIRE and NATS, and the flow
   assert.deepEqual(host.server.exit(), { code: 0, signal: null })
 })
 
+test('a host with a private agent, attested by the API server and known by its user, goes through the same flow', async () => {
+  await using kubernetes = await startKubernetes()
+  const namespace = 'herald'
+  await kubernetes.createNamespace(namespace, 'restricted')
+  await using spire = await startSpireServerForPods(kubernetes, {
+    cluster: 'herald',
+    account: `${namespace}:rel-herald-host`,
+  })
+  await using nats = await startNats()
+  using chart = await openHelmChart('herald-platform')
+  const [httpPort, healthPort] = [await freePort(), await freePort()]
+  const objects = await chart.template(
+    {
+      trustDomain: 'example.org',
+      host: { http: { port: httpPort }, health: { port: healthPort } },
+      service: { port: httpPort },
+      nats: { config: { nats: { port: Number(new URL(nats.url).port) } } },
+      spire: {
+        adminSocket: {
+          mode: 'sidecar',
+          sidecar: {
+            cluster: 'herald',
+            podUidAgentIds: true,
+            serverAddress: 'localhost',
+            serverPort: spire.port,
+            logLevel: 'debug',
+          },
+        },
+      },
+      tests: { component: { image: await pushComponent('api-gateway') }, timeoutSeconds: 60 },
+    },
+    { namespace },
+  )
+  const volumes = join(directory, 'volumes-with-agent')
+  mkdirSync(volumes)
+  await registerEntries(spire, objects)
+  await using host = await runRenderedHost({
+    image,
+    agentImage: await agentImage(),
+    objects,
+    names: ['nats', 'rel-herald-host'],
+    configMaps: { 'spire-bundle': { 'bundle.crt': await spire.bundle() } },
+    serviceAccountTokens: { 'spire-server': await tokenOfPod(kubernetes, objects, namespace) },
+    directory: volumes,
+  })
+  const passed = await host.helmTest()
+  assert.equal(
+    passed.exitCode,
+    0,
+    `${passed.output}\n${host.server.log.text().slice(-2000)}\n${host.agent?.log.text().slice(-3000)}`,
+  )
+  assert.match(passed.stdout, new RegExp(`✔ the component gets its token: ${spiffeId}\n`))
+})
+
+/** The private agent's image, as its Dockerfile lays it out, on the libraries of Herald's: its own is static. */
+async function agentImage(): Promise<ImageRoot> {
+  const path = join(directory, 'agent-root')
+  cpSync(image.path, path, { recursive: true, verbatimSymlinks: true })
+  mkdirSync(join(path, 'opt/spire/bin'), { recursive: true })
+  copyFileSync(await programPath('spire-agent'), join(path, 'opt/spire/bin/spire-agent'))
+  return { ...image, path }
+}
+
+/** Makes the rendered host's pod, as a scheduler would place it, and a token that is bound to it, as a kubelet would get it. */
+async function tokenOfPod(
+  kubernetes: Kubernetes,
+  objects: readonly RenderedObject[],
+  namespace: string,
+): Promise<string> {
+  const account = objects.find(({ kind }) => kind === 'ServiceAccount')!
+  const { template } = objects.find(({ kind }) => kind === 'Deployment')!.spec as {
+    template: { metadata: object; spec: object }
+  }
+  const pod = { ...template, spec: { ...template.spec, nodeName: 'node-1' } }
+  await kubernetes.apply([
+    account,
+    { apiVersion: 'v1', kind: 'Node', metadata: { name: 'node-1' } },
+    { apiVersion: 'v1', kind: 'Pod', ...pod, metadata: { ...template.metadata, name: 'host-1', namespace } },
+  ])
+  const at = ['--namespace', namespace]
+  const uid = await kubernetes.kubectl('get', 'pod/host-1', ...at, '--output=jsonpath={.metadata.uid}')
+  const bound = ['--bound-object-kind=Pod', '--bound-object-name=host-1', `--bound-object-uid=${uid}`]
+  const token = await kubernetes.kubectl(
+    'create',
+    'token',
+    account.metadata.name,
+    ...at,
+    '--audience=spire-server',
+    ...bound,
+  )
+  return token.trim()
+}
+
 /** spire-controller-manager's part: the rendered ClusterStaticEntries become entries of the server. */
-async function registerEntries(spire: Spire, objects: readonly RenderedObject[]): Promise<void> {
+async function registerEntries(spire: Pick<Spire, 'createEntry'>, objects: readonly RenderedObject[]): Promise<void> {
   for (const { kind, spec } of objects) {
     if (kind !== 'ClusterStaticEntry') continue
     const { spiffeID, parentID, selectors } = spec as { spiffeID: string; parentID: string; selectors: string[] }

@@ -12,6 +12,9 @@ type Volume = {
     readonly items?: readonly { readonly key: string; readonly path: string }[]
   }
   readonly hostPath?: { readonly path: string }
+  readonly projected?: {
+    readonly sources: readonly { readonly serviceAccountToken: { readonly path: string; readonly audience: string } }[]
+  }
 }
 type Container = {
   readonly name: string
@@ -32,6 +35,7 @@ type PodSpec = {
     readonly fsGroup?: number
     readonly supplementalGroups?: readonly number[]
   }
+  readonly initContainers?: readonly Container[]
   readonly containers: readonly Container[]
   readonly volumes: readonly Volume[]
 }
@@ -41,11 +45,15 @@ export type PodSurroundings = {
   /** All that was rendered, for ConfigMaps. */
   readonly objects: readonly RenderedObject[]
   readonly secrets?: Readonly<Record<string, Readonly<Record<string, string>>>>
+  /** ConfigMaps that the chart expects to be there. */
+  readonly configMaps?: Readonly<Record<string, Readonly<Record<string, string>>>>
+  /** Service account tokens by their audience. */
+  readonly serviceAccountTokens?: Readonly<Record<string, string>>
   /** Directories that stand for those of a node. */
   readonly nodeDirectories?: Readonly<Record<string, string>>
   /** What the cluster's DNS would answer: all of them are 127.0.0.1 here. */
   readonly names: readonly string[]
-  /** An empty folder for the volumes. */
+  /** A folder for the volumes of the pod: its containers share it. */
   readonly directory: string
   readonly podName: string
 }
@@ -60,14 +68,17 @@ export type ContainerProcess = {
 const podIp = '127.0.0.1'
 
 /**
- * What a kubelet and a container runtime would do for the one container of a rendered pod, as far as a process goes: volumes at their
- * paths, the image's read-only root, exactly the rendered command, arguments and environment, user, groups, no new privileges. It does not
+ * What a kubelet and a container runtime would do for a container of a rendered pod, as far as a process goes: volumes at their paths, the image's read-only root, exactly the rendered command, arguments and environment, user, groups, no new privileges. It does not
  * make network, process or user namespaces: ports are the machine's own. Needs root. @throws for a volume or field that it does not know
  */
-export function containerProcess(object: RenderedObject, surroundings: PodSurroundings): ContainerProcess {
+export function containerProcess(
+  object: RenderedObject,
+  name: string,
+  surroundings: PodSurroundings,
+): ContainerProcess {
   const { spec } = (object.spec as { template: { spec: PodSpec } }).template
-  const [container] = spec.containers
-  if (container === undefined || spec.containers.length > 1) throw new Error('exactly one container is understood')
+  const container = [...(spec.initContainers ?? []), ...spec.containers].find((each) => each.name === name)
+  if (container === undefined) throw new Error(`the pod has no container ${name}`)
   const { image, directory, names, podName } = surroundings
   const { runAsUser, runAsGroup, fsGroup, supplementalGroups = [] } = spec.securityContext
 
@@ -122,7 +133,7 @@ function volumeDirectory(
   surroundings: PodSurroundings,
   { runAsUser, fsGroup }: { runAsUser: number; fsGroup: number | undefined },
 ): string {
-  const { hostPath, configMap, secret } = volume
+  const { hostPath, configMap, secret, projected } = volume
   if (hostPath !== undefined) {
     const directory = surroundings.nodeDirectories?.[hostPath.path]
     if (directory === undefined) throw new Error(`nothing stands for the node's ${hostPath.path}`)
@@ -138,8 +149,9 @@ function volumeDirectory(
     const object = surroundings.objects.find(
       ({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === configMap.name,
     )
-    if (object === undefined) throw new Error(`no ConfigMap ${configMap.name} was rendered`)
-    write(object.data as Record<string, string>)
+    const data = (object?.data as Record<string, string> | undefined) ?? surroundings.configMaps?.[configMap.name]
+    if (data === undefined) throw new Error(`no ConfigMap ${configMap.name} was rendered or given`)
+    write(data)
   } else if (secret !== undefined) {
     const data = surroundings.secrets?.[secret.secretName]
     if (data === undefined) throw new Error(`the Secret ${secret.secretName} was not given`)
@@ -148,6 +160,12 @@ function volumeDirectory(
         ? data
         : Object.fromEntries(secret.items.map(({ key, path }) => [path, data[key] ?? ''])),
     )
+  } else if (projected !== undefined) {
+    for (const { serviceAccountToken } of projected.sources) {
+      const token = surroundings.serviceAccountTokens?.[serviceAccountToken.audience]
+      if (token === undefined) throw new Error(`no token for ${serviceAccountToken.audience} was given`)
+      write({ [serviceAccountToken.path]: token })
+    }
   } else if (volume.emptyDir !== undefined) {
     // As a kubelet gives it: everybody's, and the group's of the pod.
     chownSync(directory, runAsUser === 0 ? 0 : (process.getuid?.() ?? 0), fsGroup ?? 0)

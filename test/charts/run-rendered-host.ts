@@ -4,15 +4,20 @@ import { type RunResult, runProgram } from '../../scripts/servers/run-program.ts
 import { urlAnswers } from '../support/reachable.ts'
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts'
 import type { RenderedObject } from './helm-chart.ts'
+import type { ImageRoot } from './image-root.ts'
 import { containerProcess, type PodSurroundings } from './rendered-container.ts'
 
 export type RenderedHostOptions = Omit<PodSurroundings, 'directory' | 'podName'> & {
-  /** For volumes; a folder of its own for every container. */
+  /** For volumes; a folder of its own for every pod in it. */
   readonly directory: string
+  /** What the image of the private agent holds, in the mode with one. */
+  readonly agentImage?: ImageRoot
 }
 
 /** The host that the chart renders, running as a process with exactly its arguments, environment, files, user and root file system. */
 export interface RenderedHost extends AsyncDisposable {
+  /** The private agent, in the mode with one. */
+  readonly agent: ServerProcess | undefined
   readonly server: ServerProcess
   /** Where its probes and metrics are. */
   readonly healthUrl: string
@@ -33,22 +38,37 @@ export async function runRenderedHost(options: RenderedHostOptions): Promise<Ren
     return { ...options, podName, directory: own }
   }
   const healthUrl = `http://127.0.0.1:${healthPort(host)}`
+  await using cleanup = new AsyncDisposableStack()
+  const pod = surroundings(`${host.metadata.name}-7d4b9c-x2x9v`)
+  let agent: ServerProcess | undefined
+  if (options.agentImage !== undefined) {
+    agent = cleanup.use(
+      await startServerProcess({
+        name: 'rendered-agent',
+        ...containerProcess(host, 'spire-agent', { ...pod, image: options.agentImage }),
+        isReady: (signal) => urlAnswers('http://127.0.0.1:9982/ready', signal),
+      }),
+    )
+  }
   const server = await startServerProcess({
     name: 'rendered-host',
-    ...containerProcess(host, surroundings(`${host.metadata.name}-7d4b9c-x2x9v`)),
+    ...containerProcess(host, 'host', pod),
     isReady: (signal) => urlAnswers(`${healthUrl}${readinessPath(host)}`, signal),
   })
+  cleanup.use(server)
   let tests = 0
+  const owned = cleanup.move()
   return {
+    agent,
     server,
     healthUrl,
     async helmTest() {
       const job = objects.find(({ kind, metadata }) => kind === 'Job' && metadata.name.endsWith('-test'))
       if (job === undefined) throw new Error('the chart rendered no job for helm test')
-      const { program, args, env } = containerProcess(job, surroundings(`${job.metadata.name}-${++tests}`))
+      const { program, args, env } = containerProcess(job, 'test', surroundings(`${job.metadata.name}-${++tests}`))
       return await runProgram(program, args, { env: { ...env }, signal: AbortSignal.timeout(120_000) })
     },
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
 

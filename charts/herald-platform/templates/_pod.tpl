@@ -133,7 +133,8 @@ spec:
       image: {{ $socket.sidecar.image }}
       # A sidecar of Kubernetes' own kind: started before the host, ended after it.
       restartPolicy: Always
-      args: [run, -config, /etc/spire/agent.conf]
+      command: [/opt/spire/bin/spire-agent, run]
+      args: [-config, /etc/spire/agent.conf]
       securityContext:
         {{- include "herald.containerSecurityContext" . | nindent 8 }}
       startupProbe:
