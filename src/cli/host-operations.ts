@@ -1,3 +1,4 @@
+import { auditCredentialsToLog, type CredentialsAuditSink } from '../capabilities/credentials/credentials-audit.ts'
 import type { Host } from '../host/host.ts'
 import type { AuditSink } from '../identity/audit.ts'
 import { auditToLog } from '../identity/audit.ts'
@@ -23,6 +24,7 @@ export interface HostOperations extends AsyncDisposable {
   measureAuthority(authority: SvidAuthority): SvidAuthority
   /** The log, and the counts. */
   readonly audit: AuditSink
+  readonly auditCredentials: CredentialsAuditSink
   watch(parts: { host: Host; ingress: Ingress; svids: SvidSource }): void
   watchLattice(lattice: Lattice): void
   /** All that was given on the command line serves. */
@@ -102,6 +104,7 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
   log.info({ event: 'health.listening', url: server.url }, 'probes and metrics are served')
 
   const toLog = auditToLog(log)
+  const credentialsToLog = auditCredentialsToLog(log)
   const owned = stack.move()
   return {
     url: server.url,
@@ -119,6 +122,22 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
           return metrics.add('herald.svid.evictions', 1, { 'herald.svid.eviction.reason': event.reason })
         case 'refused':
           return metrics.add('herald.identity.refusals', event.count, { 'error.type': event.code })
+      }
+    },
+    auditCredentials(event) {
+      credentialsToLog(event)
+      switch (event.kind) {
+        case 'exchanged':
+        case 'renewed':
+          return metrics.add('herald.credentials.exchanges', 1, { 'herald.credentials.provider': event.provider })
+        case 'evicted':
+          return metrics.add('herald.credentials.evictions', 1)
+        case 'refused':
+          return metrics.add('herald.credentials.refusals', 1, { 'error.type': event.code })
+        case 'unknown-binding':
+          return metrics.add('herald.credentials.refusals', event.count, { 'error.type': 'unknown-binding' })
+        case 'delivered':
+          return
       }
     },
     watch({ host, ingress, svids }) {

@@ -55,7 +55,10 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
     createIdentityCapability({ svids, log, clock, ...(operations && { audit: operations.audit }) }),
   )
   const credentials = stack.use(
-    createCredentialsCapability({ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log }),
+    createCredentialsCapability({
+      ...{ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log },
+      ...(operations && { audit: operations.auditCredentials }),
+    }),
   )
   const backed = stack.use(createBackedCapabilities(options))
   const engine = stack.use(createEngine({ log, clock }))

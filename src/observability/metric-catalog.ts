@@ -126,6 +126,23 @@ export const metricCatalog = {
         '`entry-gone`: the entry was deleted · `denied`: SPIRE refused when asked again · `capacity`: too many were held',
     },
   },
+  'herald.credentials.exchanges': {
+    kind: 'counter',
+    unit: '{exchange}',
+    description: 'JWT-SVIDs traded for credentials, renewals included.',
+    attributes: { 'herald.credentials.provider': '`aws`, `gcp`, `azure`, `vault`, `oidc` or `jwt-svid`' },
+  },
+  'herald.credentials.refusals': {
+    kind: 'counter',
+    unit: '{refusal}',
+    description: 'Requests of components for credentials that were refused or failed.',
+    attributes: { 'error.type': 'the ERR_ code, or `unknown-binding`' },
+  },
+  'herald.credentials.evictions': {
+    kind: 'counter',
+    unit: '{eviction}',
+    description: 'Credentials given up before their end, with the identity they were obtained with.',
+  },
   'herald.spire.ready': {
     kind: 'gauge',
     unit: '',
