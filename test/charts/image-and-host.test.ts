@@ -133,7 +133,7 @@ test('what the chart renders runs in the image with SPIRE and NATS, and the flow
       },
       issuer: spire.issuer,
       exchange: true,
-      timeoutSeconds: 20,
+      timeoutSeconds: 15,
     },
   }
   const objects = await chart.template(values)

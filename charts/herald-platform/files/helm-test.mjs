@@ -149,17 +149,30 @@ async function connect() {
   return Object.assign(nats, { said: nats.getServer() })
 }
 
-/** The first heartbeat of a host of this release and group; they come every 15 s. */
+/** The first host of this release and group that takes work; they are asked every second. */
 async function findHost(nats) {
-  const heartbeats = nats.subscribe('runtime.operator.heartbeat.*')
-  signal.addEventListener('abort', () => heartbeats.unsubscribe(), { once: true })
-  for await (const { data } of heartbeats) {
-    const host = JSON.parse(Buffer.from(data).toString())
-    const ours = host.friendlyName.startsWith(env.HOST_NAME_PREFIX) && host.labels?.hostgroup === env.HOST_GROUP
-    if (ours && (host.environment ?? '') === env.ENVIRONMENT)
+  const inbox = `_INBOX.${randomUUID()}`
+  const answers = nats.subscribe(inbox)
+  const askAll = () => nats.publish('herald.hosts', '{}', { reply: inbox })
+  const asking = setInterval(askAll, 1000)
+  signal.addEventListener('abort', () => answers.unsubscribe(), { once: true })
+  try {
+    askAll()
+    for await (const { data } of answers) {
+      // NATS itself answers with nothing while nobody listens.
+      if (data.length === 0) continue
+      const { heartbeat: host, acceptsWork } = JSON.parse(Buffer.from(data).toString())
+      const ours = host.friendlyName.startsWith(env.HOST_NAME_PREFIX) && host.labels?.hostgroup === env.HOST_GROUP
+      if (!ours || !acceptsWork || (host.environment ?? '') !== env.ENVIRONMENT) continue
       return { ...host, said: `${host.friendlyName}, ${host.hostname}:${host.httpPort}` }
+    }
+  } finally {
+    clearInterval(asking)
+    answers.unsubscribe()
   }
-  throw new Error(`no heartbeat of a host named ${env.HOST_NAME_PREFIX}… within ${env.TIMEOUT_SECONDS} s`)
+  throw new Error(
+    `no host named ${env.HOST_NAME_PREFIX}… of group ${env.HOST_GROUP} answered within ${env.TIMEOUT_SECONDS} s`,
+  )
 }
 
 async function ask(nats, host, what, message, timeout) {
