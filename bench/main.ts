@@ -6,6 +6,10 @@ import { parseArgs } from 'node:util'
 import type { BenchResult, BenchRun } from './result.ts'
 
 const benches: Record<string, { about: string; load: () => Promise<{ run: BenchRun }> }> = {
+  capabilities: {
+    about: 'keyvalue gets of a guest against the raw client, messages of a handler against a plain subscriber',
+    load: () => import('./capabilities.ts'),
+  },
   http: { about: 'the C component behind the ingress against bare node:http', load: () => import('./http.ts') },
   identity: {
     about: 'store.get warm from the guest, cold against a raw gRPC call',

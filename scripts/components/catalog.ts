@@ -47,4 +47,12 @@ export const catalog: readonly ComponentSource[] = [
   { name: 'logging-c', purpose: 'writes log records when asked: wasi:logging', language: 'c' },
   { name: 'keyvalue-c', purpose: 'a store by URL: wasi:keyvalue with atomics and batch', language: 'c' },
   { name: 'messaging-c', purpose: 'answers messages and sends them: wasmcloud:messaging', language: 'c' },
+  {
+    name: 'blobstore-javascript',
+    purpose: 'stores and serves files: wasi:blobstore',
+    language: 'javascript',
+    entry: 'src/main.js',
+    style: 'fetch-event',
+  },
+  { name: 'secrets-c', purpose: 'asks for secrets: wasmcloud:secrets', language: 'c' },
 ]

@@ -21,6 +21,11 @@ export interface Capability {
    * configured like one that imports it, and needs neither `wasi:http` nor `wasi:cli/run`. Default: none.
    */
   readonly handles?: readonly string[]
+  /**
+   * Interfaces of WASI that it adds to, with version: `wasi:http/outgoing-handler@0.2.0`. A component that imports one is configured like
+   * one that imports `interfaces` if its workload lists those; if not, it goes without. Default: none.
+   */
+  readonly accompanies?: readonly string[]
   /** Once per host, before the first `configure`. */
   start(options: { signal: AbortSignal }): Promise<void>
   /**
@@ -89,9 +94,69 @@ export interface CellCapabilityModule {
 export interface CellCapability {
   /** Imports of one instance, keyed by interface without version: `{'wasmcloud:identity/store': { get(audience) {…} } }`, as jco names them. */
   prepare(instance: InstanceContext): Record<string, object>
+  /** Signs outgoing requests of all instances. Default: they go out as they are. */
+  readonly requestSigner?: RequestSigner
+}
+
+/**
+ * Adds the fields that make an outgoing request acceptable to a relying party. Asked by the host's own code in the cell after it has taken
+ * over what the guest wrote; no guest sees what is added.
+ */
+export interface RequestSigner {
+  /** @param origin `https://api.example.com:443`, always with its port. @returns what applies to it; `undefined`: nothing is added */
+  signingOf(origin: string): RequestSigning | undefined
+}
+
+export interface RequestSigning {
+  /** `hashed`: the request is sent once its body is known whole, and the body's hash is part of what is signed. */
+  readonly body: 'streamed' | 'hashed'
+  /** Why a request with these fields of the guest must not be sent; `undefined` when it may. */
+  refusalOf(request: { readonly path: string; readonly headers: HeaderPairs }): string | undefined
+  /** @throws RequestSigningError */
+  sign(request: RequestToSign, options: { signal: AbortSignal }): Promise<RequestSignature>
+  /** The relying party answered 401 to a request signed with it: what comes next is to be signed with another, if there is one. */
+  rejected(credentialId: string, options: { signal: AbortSignal }): Promise<void>
+}
+
+export type HeaderPairs = readonly (readonly [name: string, value: string])[]
+
+export type RequestToSign = {
+  readonly method: string
+  /** Origin form, as it goes out. */
+  readonly path: string
+  readonly headers: HeaderPairs
+  /** Lowercase hex; absent for a body that is streamed. */
+  readonly bodySha256: string | undefined
+}
+
+export type RequestSignature = {
+  readonly fields: HeaderPairs
+  /** Tells credentials apart; useless as one. */
+  readonly credentialId: string
+}
+
+/** `denied`: asking again does not help. The message is for the guest. */
+export class RequestSigningError extends Error {
+  override readonly name = 'RequestSigningError'
+  readonly denied: boolean
+
+  constructor(message: string, { denied, cause }: { readonly denied: boolean; readonly cause?: unknown }) {
+    super(message, { cause })
+    this.denied = denied
+  }
+}
+
+/** Streams of `wasi:io/streams` that belong to one instance, for interfaces that give some to the guest. */
+export interface InstanceStreams {
+  /** An input-stream over bytes that are there already. */
+  input(bytes: Uint8Array): object
+  /** An output-stream. What `write` throws the guest sees as the failure of its write; `close` is called once, when the guest drops it. */
+  output(sink: { write(bytes: Uint8Array): void; close(): void }): object
 }
 
 export interface InstanceContext {
   /** Aborted when the instance is discarded: whatever waits must settle. */
   readonly signal: AbortSignal
+  /** Given to capabilities by every engine; stand-ins for one may not. */
+  readonly streams?: InstanceStreams
 }

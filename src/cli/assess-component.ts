@@ -7,6 +7,7 @@ import { wasiInterfaces } from '../wasi/wasi-interfaces.ts'
 export const capabilityInterfaces: readonly { readonly capability: string; readonly interface: string }[] = [
   { capability: 'identity', interface: 'wasmcloud:identity/store@0.0.1' },
   { capability: 'credentials', interface: 'herald:credentials/store@0.1.0' },
+  { capability: 'egress', interface: 'herald:egress/signing@0.1.0' },
   { capability: 'config', interface: 'wasi:config/store@0.2.0-rc.1' },
   { capability: 'config', interface: 'wasi:config/store@0.2.0-draft' },
   { capability: 'config', interface: 'wasi:config/runtime@0.2.0-draft' },
@@ -16,6 +17,13 @@ export const capabilityInterfaces: readonly { readonly capability: string; reado
   { capability: 'keyvalue', interface: 'wasi:keyvalue/batch@0.2.0-draft' },
   { capability: 'messaging', interface: 'wasmcloud:messaging/consumer@0.2.0' },
   { capability: 'messaging', interface: 'wasmcloud:messaging/types@0.2.0' },
+  { capability: 'blobstore', interface: 'wasi:blobstore/blobstore@0.2.0-draft' },
+  { capability: 'blobstore', interface: 'wasi:blobstore/container@0.2.0-draft' },
+  { capability: 'blobstore', interface: 'wasi:blobstore/types@0.2.0-draft' },
+  { capability: 'secrets', interface: 'wasmcloud:secrets/store@1.0.0' },
+  { capability: 'secrets', interface: 'wasmcloud:secrets/reveal@1.0.0' },
+  { capability: 'secrets', interface: 'wasmcloud:secrets/store@0.1.0-draft' },
+  { capability: 'secrets', interface: 'wasmcloud:secrets/reveal@0.1.0-draft' },
 ]
 
 export type AssessedImport =

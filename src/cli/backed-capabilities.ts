@@ -1,13 +1,19 @@
+import { createBlobstoreCapability } from '../capabilities/blobstore/blobstore-capability.ts'
 import type { Capability } from '../capabilities/capability.ts'
 import { createConfigCapability } from '../capabilities/config/config-capability.ts'
 import { createKeyvalueCapability } from '../capabilities/keyvalue/keyvalue-capability.ts'
 import { createLoggingCapability } from '../capabilities/logging/logging-capability.ts'
 import { createMessagingCapability } from '../capabilities/messaging/messaging-capability.ts'
+import { createSecretsCapability } from '../capabilities/secrets/secrets-capability.ts'
+import { systemClock as clock } from '../clock/clock.ts'
+import type { SvidSource } from '../identity/svid-source.ts'
 import type { Lattice } from '../lattice/lattice.ts'
 import type { Log } from '../observability/log.ts'
 
 export type BackedCapabilitiesOptions = {
   readonly log: Log
+  /** Stays with its owner. */
+  readonly svids: Pick<SvidSource, 'open'>
   /** Makes a connection to NATS; absent on a host without. */
   readonly connectNats?: ((name: string) => Lattice) | undefined
   readonly allowedHostPaths?: readonly string[]
@@ -16,6 +22,7 @@ export type BackedCapabilitiesOptions = {
 /** What a host serves beside WASI and identity. Disposal ends them, last first, and the connections made for them. */
 export function createBackedCapabilities({
   log,
+  svids,
   connectNats,
   allowedHostPaths = [],
 }: BackedCapabilitiesOptions): AsyncDisposable & { readonly all: readonly Capability[] } {
@@ -37,6 +44,8 @@ export function createBackedCapabilities({
     createLoggingCapability({ log }),
     createKeyvalueCapability({ log, lattice, allowedHostPaths }),
     createMessagingCapability({ log, lattice }),
+    createBlobstoreCapability({ log, clock, fetch, svids, lattice, allowedHostPaths }),
+    createSecretsCapability({ log, allowedHostPaths }),
   ]
   for (const capability of all) stack.use(capability)
   return { all, [Symbol.asyncDispose]: () => stack.disposeAsync() }

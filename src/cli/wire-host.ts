@@ -1,4 +1,5 @@
 import { createCredentialsCapability } from '../capabilities/credentials/credentials-capability.ts'
+import { createEgressCapability } from '../capabilities/egress/egress-capability.ts'
 import { createIdentityCapability } from '../capabilities/identity/identity-capability.ts'
 import { systemClock } from '../clock/clock.ts'
 import { createEngine } from '../engine/create-engine.ts'
@@ -60,7 +61,10 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       ...(operations && { audit: operations.auditCredentials }),
     }),
   )
-  const backed = stack.use(createBackedCapabilities(options))
+  const egress = stack.use(
+    createEgressCapability({ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log }),
+  )
+  const backed = stack.use(createBackedCapabilities({ ...options, svids }))
   const engine = stack.use(createEngine({ log, clock }))
   const ingress = stack.use(await createIngress({ ...options.http, timed: operations !== undefined, log }))
   const host = stack.use(
@@ -68,7 +72,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       {
         engine,
         ingress,
-        capabilities: [identity, credentials, ...backed.all],
+        capabilities: [identity, credentials, egress, ...backed.all],
         lattice: options.lattice,
         environment: options.environment,
         labels: options.labels,

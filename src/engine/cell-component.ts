@@ -4,7 +4,9 @@ import { createWasi } from '../wasi/create-wasi.ts'
 import { GuestExit, type Wasi } from '../wasi/wasi.ts'
 import { CellInstance, type Instantiate } from './cell-instance.ts'
 import type { CellComponentInit, WireError } from './cell-protocol.ts'
+import { type HostedMemory, memoryImport } from './core-module.ts'
 import { InstancePool, PoolBusyError } from './instance-pool.ts'
+import { MemoryShelf, type ShelvedMemory } from './memory-shelf.ts'
 import type { Pulse } from './pulse.ts'
 import { type EgressRefusal, reportRefusals } from './refusal-report.ts'
 import type { ServedExchange } from './served-exchange.ts'
@@ -31,6 +33,8 @@ export class CellComponent {
   readonly #instantiate: Instantiate
   readonly #pool: InstancePool<CellInstance>
   readonly #calls = new Set<Call>()
+  readonly #shelf = new MemoryShelf()
+  readonly #hosted = new Map<WebAssembly.Module, HostedMemory>()
   #replenishing = false
   #closed = false
 
@@ -63,8 +67,10 @@ export class CellComponent {
       maxBodyBytes: limits.maxBodyBytes,
       onOutput: deps.onOutput,
     }
-    this.#wasi = createWasi(wasiOptions, { onRefusal: reportRefusals(deps.onEgressRefused) })
+    const signers = deps.capabilities.flatMap(({ requestSigner }) => requestSigner ?? [])
+    this.#wasi = createWasi(wasiOptions, { onRefusal: reportRefusals(deps.onEgressRefused), signers })
     this.#instantiate = new Script(init.script, { filename: `${init.name}.glue.js` }).runInThisContext()
+    for (const [name, memory] of init.memories) this.#hosted.set(init.modules.get(name)!, memory)
     this.#pool = new InstancePool({
       create: () => this.#create(),
       destroy: (instance) => this.#destroy(instance),
@@ -254,17 +260,34 @@ export class CellComponent {
   #prepare(context: InstanceContext) {
     const wasi = this.#wasi.instance(context)
     const imports: Record<string, object> = { ...wasi.imports }
-    for (const capability of this.#capabilities) Object.assign(imports, capability.prepare(context))
-    const exports = this.#instantiate((name) => {
-      const module = this.init.modules.get(name)
-      if (module === undefined) throw new Error(`no core module ${name}`)
-      return module
-    }, imports)
-    return { wasi, exports }
+    const { signal } = context
+    for (const capability of this.#capabilities) {
+      Object.assign(imports, capability.prepare({ signal, streams: wasi.streams }))
+    }
+    const memories: ShelvedMemory[] = []
+    const exports = this.#instantiate(
+      (name) => {
+        const module = this.init.modules.get(name)
+        if (module === undefined) throw new Error(`no core module ${name}`)
+        return module
+      },
+      imports,
+      (module, coreImports) => {
+        const spec = this.#hosted.get(module)
+        if (spec === undefined) return new WebAssembly.Instance(module, coreImports)
+        const shelved = this.#shelf.take(spec)
+        memories.push(shelved)
+        const memory = { [memoryImport.name]: shelved.memory }
+        return new WebAssembly.Instance(module, { ...coreImports, [memoryImport.module]: memory })
+      },
+    )
+    return { wasi, exports, memories }
   }
 
   #destroy(instance: CellInstance): void {
+    const { settled, memories } = instance
     instance.end(new Error('the instance was discarded'))
+    if (settled) for (const memory of memories) this.#shelf.give(memory)
     this.#vitals.add('instances', -1)
   }
 

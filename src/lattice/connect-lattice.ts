@@ -8,6 +8,7 @@ import type { Lattice, LatticeState, PublishOptions } from './lattice.ts'
 import { fromNatsError, natsReason } from './nats-errors.ts'
 import { type LatticeCredentials, type LatticeTls, natsAuthenticator, natsTls, parseServers } from './nats-options.ts'
 import { NatsSubscription } from './nats-subscription.ts'
+import { openObjectBucket } from './object-bucket.ts'
 
 export type ConnectLatticeOptions = {
   /** `nats://host:4222` or `tls://…`; several of one cluster. */
@@ -346,6 +347,10 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
     async openKvBucket(name, { signal, ...bucketOptions }) {
       await connected({ signal })
       return NatsKvBucket.open(live, name, bucketOptions)
+    },
+    async openObjectBucket(name, { signal, ...bucketOptions }) {
+      await connected({ signal })
+      return openObjectBucket(live, name, bucketOptions)
     },
     async flush({ signal }) {
       await connected({ signal })

@@ -1,4 +1,5 @@
 import type { KvBucket, KvBucketOptions } from './kv-bucket.ts'
+import type { ObjectBucket, ObjectBucketOptions } from './object-bucket.ts'
 import type { Subject, SubjectPattern } from './subjects.ts'
 
 /** One named connection to NATS that outlives every server it was ever connected to. */
@@ -40,6 +41,11 @@ export interface Lattice extends AsyncDisposable {
    * @throws ERR_LATTICE_STORAGE when JetStream refuses, ERR_LATTICE_NO_RESPONDERS when there is no JetStream, and as `request`
    */
   openKvBucket(name: string, options: KvBucketOptions & { signal: AbortSignal }): Promise<KvBucket>
+  /** An object bucket of JetStream; `undefined` when there is none and none is to be made. @throws as `openKvBucket` */
+  openObjectBucket(
+    name: string,
+    options: ObjectBucketOptions & { signal: AbortSignal },
+  ): Promise<ObjectBucket | undefined>
   /** Resolves when the server has everything that was sent before. */
   flush(options: { signal: AbortSignal }): Promise<void>
 }

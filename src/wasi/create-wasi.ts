@@ -1,4 +1,4 @@
-import type { InstanceContext } from '../capabilities/capability.ts'
+import type { InstanceContext, RequestSigner } from '../capabilities/capability.ts'
 import { cliOfComponent, stderr, stdin, stdout } from './cli.ts'
 import { monotonicClock, timezone, wallClock } from './clocks.ts'
 import { Descriptor, filesystemErrorCode } from './filesystem/descriptor.ts'
@@ -10,6 +10,7 @@ import { startRequest } from './http/start-request.ts'
 import { InstanceState } from './instance-state.ts'
 import { InputStream } from './io/input-stream.ts'
 import { IoError } from './io/io-error.ts'
+import { instanceStreams } from './io/instance-streams.ts'
 import { OutputStream } from './io/output-stream.ts'
 import { Pollable, poll } from './io/pollable.ts'
 import { LineLimiter, LineSink } from './line-output.ts'
@@ -26,6 +27,8 @@ export type WasiDependencies = {
   readonly resolve?: ResolveName
   /** One call per outgoing request or connection that policy refused; for the host's log and metrics, never for the guest. */
   readonly onRefusal?: (refusal: Refusal) => void
+  /** Sign outgoing requests; the first that knows an origin does. Default: none. */
+  readonly signers?: readonly RequestSigner[]
   /** Certificates that outgoing HTTPS trusts instead of the system's, PEM. */
   readonly ca?: string
 }
@@ -43,7 +46,7 @@ export function createWasi(options: WasiOptions, dependencies: WasiDependencies 
     onRefusal: dependencies.onRefusal ?? (() => {}),
   }
   const allowedHosts = new AllowedHosts(options.allowedHosts)
-  const client = new HttpClient({ ...network, allowedHosts, ca: dependencies.ca })
+  const client = new HttpClient({ ...network, allowedHosts, ca: dependencies.ca, signers: dependencies.signers ?? [] })
   const sockets = new SocketPolicy({ ...network, allowedIpNameLookups: options.allowedIpNameLookups })
   const preopens = openPreopens(options)
   const limiter = new LineLimiter(options.onOutput, () => performance.now())
@@ -76,6 +79,7 @@ export function createWasi(options: WasiOptions, dependencies: WasiDependencies 
           ...httpOfInstance(state, rules, client),
           ...socketsOfInstance(state, sockets),
         },
+        streams: instanceStreams(state),
         startRequest: (exchange) => startRequest(state, rules, exchange),
         [Symbol.dispose]() {
           state.end(new Error('the instance was discarded'))

@@ -1,4 +1,4 @@
-import type { InstanceContext } from '../capabilities/capability.ts'
+import type { InstanceContext, InstanceStreams } from '../capabilities/capability.ts'
 import type { HttpExchange } from './http-exchange.ts'
 
 /** What one component's WASI may show and reach; from its manifest. */
@@ -25,6 +25,8 @@ export interface Wasi {
 export interface WasiInstance extends Disposable {
   /** Keyed by interface without version, as jco names them: `wasi:io/poll`. */
   readonly imports: Record<string, object>
+  /** For capabilities whose interfaces give streams to the guest. */
+  readonly streams: InstanceStreams
   /** For one call of `wasi:http/incoming-handler#handle`. */
   startRequest(exchange: HttpExchange): RequestHandle
 }

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { type IncomingHttpHeaders, request } from 'node:http'
 import { buildComponents } from '../../scripts/build-components.ts'
 import type { Capability } from '../../src/capabilities/capability.ts'
 import { systemClock } from '../../src/clock/clock.ts'
@@ -38,6 +39,15 @@ export type DeployedWorkload = AsyncDisposable & {
   readonly handle: WorkloadHandle
   /** GET, with the query encoded. */
   get(path: string, query?: Readonly<Record<string, string>>): Promise<{ status: number; text: string }>
+  /** The path goes out as it is. */
+  send(method: string, path: string, body?: Uint8Array | string): Promise<SentAnswer>
+}
+
+export type SentAnswer = {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly bytes: Buffer
+  readonly text: string
 }
 
 export async function openCapabilityHouse(capabilities: (log: Log) => readonly Capability[]): Promise<CapabilityHouse> {
@@ -101,11 +111,33 @@ export async function openCapabilityHouse(capabilities: (log: Log) => readonly C
           const { status, text } = await httpCall(url, { host: hostName })
           return { status, text }
         },
+        send: (method, path, body) => send(ingress.address.port, hostName, method, path, body),
         [Symbol.asyncDispose]: () => handle.stop(),
       }
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+function send(
+  port: number,
+  host: string,
+  method: string,
+  path: string,
+  body: Uint8Array | string | undefined,
+): Promise<SentAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<SentAnswer>()
+  const headers = { host, ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }) }
+  const outgoing = request({ host: '127.0.0.1', port, method, path, headers, agent: false }, (response) => {
+    const chunks: Buffer[] = []
+    response.on('data', (chunk) => chunks.push(chunk)).on('error', reject)
+    response.on('end', () => {
+      const bytes = Buffer.concat(chunks)
+      resolve({ status: response.statusCode ?? 0, headers: response.headers, bytes, text: bytes.toString() })
+    })
+  })
+  outgoing.on('error', reject).end(body)
+  return promise
 }
 
 function manifest(

@@ -20,6 +20,10 @@ export abstract class Waitable {
     if (this.#listeners.length === 0) this.disarm()
   }
 
+  protected get isAwaited(): boolean {
+    return this.#listeners.length > 0
+  }
+
   /** Called when the first listener comes; must not call `wake` synchronously. */
   protected arm(): void {}
 
