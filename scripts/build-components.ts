@@ -4,7 +4,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { BuildFailure, ToolMissing } from './components/build-failure.ts'
+import { BuildFailure, ToolMissing, ToolUnobtainable } from './components/build-failure.ts'
 import { planBuild } from './components/build-plan.ts'
 import { type ComponentSource, catalog } from './components/catalog.ts'
 import { keepComponent, keptComponent } from './components/kept-component.ts'
@@ -16,7 +16,10 @@ export type BuildOptions = {
   readonly log?: (line: string) => void
   /** Build even what is up to date. */
   readonly force?: boolean
-  /** Go on without the components whose language has no tool on this machine; they are logged, and missing in the result. */
+  /**
+   * Go on without the components whose language has no tool on this machine; they are logged, and missing in the result. What no package
+   * registry has (Rust's library for WebAssembly) is left out of all in any case.
+   */
   readonly skipWithoutTool?: boolean
 }
 
@@ -39,8 +42,11 @@ export async function buildComponents(
     try {
       paths.set(name, await buildOne(source, log, force))
     } catch (error) {
-      if (!skipWithoutTool || !(error instanceof ToolMissing)) throw error
-      log(`not built: ${error.message}`)
+      const isLeftOut = skipWithoutTool
+        ? error instanceof ToolMissing
+        : names.length === 0 && error instanceof ToolUnobtainable
+      if (!isLeftOut) throw error
+      log(`not built: ${(error as Error).message}`)
     }
   }
   return paths
@@ -73,7 +79,7 @@ async function buildOne(source: ComponentSource, log: (line: string) => void, fo
     )
     return output
   } catch (error) {
-    const Failure = error instanceof ToolMissing ? ToolMissing : BuildFailure
+    const Failure = [ToolUnobtainable, ToolMissing].find((known) => error instanceof known) ?? BuildFailure
     throw new Failure(`${name}: ${error instanceof Error ? error.message : error}`, { cause: error })
   }
 }

@@ -5,5 +5,10 @@ export class BuildFailure extends Error {
 
 /** The tool that a language needs is not there and could not be had; the message says what to install. */
 export class ToolMissing extends BuildFailure {
-  override readonly name = 'ToolMissing'
+  override readonly name: string = 'ToolMissing'
+}
+
+/** The tool comes from no package registry, and could not be had from where it comes from: nothing that this repository can install. */
+export class ToolUnobtainable extends ToolMissing {
+  override readonly name = 'ToolUnobtainable'
 }

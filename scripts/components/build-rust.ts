@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { cacheDirectoryFor } from '../servers/build-server.ts'
 import { withMachineLock } from '../servers/machine-lock.ts'
 import { lastLines, runProgram } from '../servers/run-program.ts'
-import { BuildFailure, ToolMissing } from './build-failure.ts'
+import { BuildFailure, ToolMissing, ToolUnobtainable } from './build-failure.ts'
 import type { BuildPlan } from './build-plan.ts'
 import { fileParts, hashParts } from './input-hash.ts'
 import { assembleWit } from './wit-text.ts'
@@ -75,8 +75,8 @@ async function rustVersion(root: string, log: (line: string) => void): Promise<s
         `Rust components need the standard library of ${target}, and there is no rustup: ${install}`,
       )
     if (added.exitCode !== 0) {
-      throw new ToolMissing(
-        `Rust components need the standard library of ${target}; rustup said:\n${lastLines(added.output)}`,
+      throw new ToolUnobtainable(
+        `Rust components need the standard library of ${target}, which is in no package registry; rustup said:\n${lastLines(added.output)}`,
       )
     }
   }
