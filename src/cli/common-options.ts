@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 
 export type CommonOptions = {
+  /** `yaml` has become `json` by now, and `wide` `text`: see {@link createProgram}. */
   readonly output: 'text' | 'json'
   readonly verbose?: true
   readonly logLevel?: LogLevel
@@ -16,9 +17,9 @@ export function addCommonOptions(command: Command): Command {
     .addOption(
       new Option(
         '--output <format>',
-        'how results are printed: text for people, json for programs (errors too, on standard error)',
+        'how results are printed: text for people, json or yaml for programs (errors as JSON, on standard error); wide is text where there is no more to show',
       )
-        .choices(['text', 'json'])
+        .choices(['text', 'wide', 'json', 'yaml'])
         .default('text'),
     )
     .option('--verbose', 'log at level debug, and show the stack and the causes of an error')

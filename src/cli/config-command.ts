@@ -5,7 +5,7 @@ import { addCommonOptions, type CommonOptions } from './common-options.ts'
 import type { CliEnvironment } from './environment.ts'
 import { addNatsCredentialOptions, type NatsOptions } from './nats-options.ts'
 import { collect } from './option-values.ts'
-import { type OutputFormat, printResult, styleFor } from './output.ts'
+import { printResult, styleFor } from './output.ts'
 import { table } from './table.ts'
 
 export function addConfigCommand(program: Command, environment: CliEnvironment): void {
@@ -24,7 +24,7 @@ export function addConfigCommand(program: Command, environment: CliEnvironment):
       const { current, contexts } = await readContexts(contextsFile)
       const rows = Object.entries(contexts).map(([name, context]) => ({ name, ...context }))
       const style = styleFor(stdout, environment.noColor)
-      printResult(environment, output as OutputFormat, {
+      printResult(environment, output, {
         value: { current, contexts },
         text: () =>
           rows.length === 0

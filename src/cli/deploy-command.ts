@@ -30,8 +30,8 @@ export function addDeployCommands(program: Command, environment: CliEnvironment)
       new Option('--timeout <duration>', 'longest time --wait waits').argParser(parseDurationMs).default(300_000, '5m'),
     )
     .option(
-      '--push <registry/name>',
-      'push file:// images there first, and deploy them by digest; without it they are refused, unless herald up on this machine takes them',
+      '--push <repository>',
+      'push file:// images to this REGISTRY/NAME first, and deploy them by digest; without it they are refused, unless herald up on this machine takes them',
     )
     .option(
       '--plain-http-registry <host>',

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { systemClock } from '../clock/clock.ts'
 import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
 import type { Host, WorkloadHandle } from '../host/host.ts'
 import type { FinalState, WorkloadStatus } from '../host/workload-state.ts'
@@ -24,6 +25,9 @@ export type DevSessionOptions = {
     tookMs: number | undefined
   }) => void
 }
+
+/** The longest time that requests to what was replaced hold up the word that there is something new, ms. */
+const sayAfterMs = 500
 
 export interface DevSession extends Disposable {
   /** Resolves once all workloads that are not replaced have ended. */
@@ -72,10 +76,13 @@ export async function startDevSession(
       const { target, handles } = await start(await find())
       running = handles
       await watcher.follow(filesOf(target, cwd))
-      onServing({ target, statuses: handles.map((handle) => handle.status()), tookMs: performance.now() - startedMs })
-      Promise.all(old.map((handle) => handle.stop({ drainTimeoutMs }))).catch((error: Error) =>
+      const tookMs = performance.now() - startedMs
+      const released = Promise.all(old.map((handle) => handle.stop({ drainTimeoutMs }))).catch((error: Error) =>
         log.error({ event: 'dev.release_failed', reason: error.message }, 'what was replaced was not released whole'),
       )
+      // Said once the old one takes no more requests, unless it still answers some.
+      await Promise.race([released, systemClock.sleep(sayAfterMs)])
+      onServing({ target, statuses: handles.map((handle) => handle.status()), tookMs })
     } catch (error) {
       if (signal.aborted) return
       const known = isHeraldError(error) ? error : new HeraldError('ERR_INTERNAL', String(error), { cause: error })

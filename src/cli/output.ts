@@ -2,16 +2,16 @@ import { styleText } from 'node:util'
 import { yamlText } from '../config/yaml-text.ts'
 import type { CliEnvironment, OutputStream } from './environment.ts'
 
-export type OutputFormat = 'text' | 'wide' | 'json' | 'yaml'
+/** YAML is made of the JSON on its way out: see {@link yamlStream}. */
+export type OutputFormat = 'text' | 'wide' | 'json'
 
-/** Prints a result once: as people read it, or as one document of JSON or YAML. */
+/** Prints a result once: as people read it, or as one line of JSON. */
 export function printResult(
   { stdout }: Pick<CliEnvironment, 'stdout'>,
   output: OutputFormat,
   { value, text }: { value: unknown; text: () => string },
 ): void {
   if (output === 'json') stdout.write(`${JSON.stringify(value)}\n`)
-  else if (output === 'yaml') stdout.write(yamlText(value))
   else stdout.write(text())
 }
 
@@ -34,4 +34,25 @@ const tones = { good: 'green', bad: 'red', busy: 'yellow', quiet: 'dim' } as con
 export function toneOf(state: string): Tone {
   if (/^(running|completed|ready)/.test(state)) return 'good'
   return /^(error|not-found|lost)/.test(state) ? 'bad' : 'busy'
+}
+
+/** Takes lines of JSON, and writes each as a document of YAML once `convert` was called; anything else passes as it is. */
+export function yamlStream(stream: OutputStream): OutputStream & { convert(): void } {
+  let converting = false
+  let documents = 0
+  return {
+    get isTTY() {
+      return stream.isTTY ?? false
+    },
+    get columns() {
+      return stream.columns ?? 80
+    },
+    convert: () => {
+      converting = true
+    },
+    write: (text) =>
+      stream.write(
+        converting && text.startsWith('{') ? `${documents++ > 0 ? '---\n' : ''}${yamlText(JSON.parse(text))}` : text,
+      ),
+  }
 }

@@ -11,18 +11,31 @@ import { addIdentityCommand } from './identity-token-command.ts'
 import { addInspectCommand } from './inspect-command.ts'
 import { addLogsAndCallCommands } from './logs-command.ts'
 import { addOciCommand } from './oci-command.ts'
+import { yamlStream } from './output.ts'
+import { addProjectCommands } from './project-commands.ts'
 import { addTrustCommand } from './trust-command.ts'
 import { addUpCommand } from './up-command.ts'
 import { addVersionCommand, heraldVersion } from './version-command.ts'
 
 /** The whole command line, without running it. */
-export function createProgram(environment: CliEnvironment): Command {
-  const { stdout, stderr, noColor } = environment
+export function createProgram(surroundings: CliEnvironment): Command {
+  const stdout = yamlStream(surroundings.stdout)
+  const environment: CliEnvironment = { ...surroundings, stdout }
+  const { stderr, noColor } = environment
   const program = new Command('herald')
     .description('Hosts WebAssembly components and gives every one its own SPIFFE identity.')
     .version(heraldVersion(), '--version', 'print the version')
     // Needed all the way down to `host drain`, whose options `host` has too.
     .enablePositionalOptions()
+    .hook('preAction', (_, command) => {
+      const output: unknown = command.getOptionValue('output')
+      if (output === 'yaml') {
+        stdout.convert()
+        command.setOptionValue('output', 'json')
+      }
+      const lists = command.options.some(({ short, long }) => short === '-o' && long === '--output')
+      if (output === 'wide' && !lists) command.setOptionValue('output', 'text')
+    })
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void stdout.write(text),
@@ -42,14 +55,18 @@ Examples:
   herald dev build/api.wasm --audience sts.amazonaws.com    run a component on this machine
   herald host -f workload.yaml                              run workloads with identities of SPIRE
   herald inspect build/api.wasm                             whether this host runs it, and why not
+  herald new c api && herald build api && herald dev api    begin a component
+  herald up, herald deploy -f workload.yaml                 a lattice on this machine, and work for it
 
 Exit codes of all commands:
   0 done   1 failed   2 usage, manifest or component   3 identity refused   4 peer or address not reachable   5 component failed
   130 and 143: ended at once by a second signal
 Errors are printed as ERR_CODE: where: what — what to do. docs/errors.md lists the codes.
 
-Environment: NO_COLOR, SPIRE_ADMIN_ENDPOINT_SOCKET, XDG_RUNTIME_DIR; an option on the command line wins.`,
+Environment: HERALD_CONTEXT, HERALD_NATS_URL, NO_COLOR, SPIRE_ADMIN_ENDPOINT_SOCKET, XDG_CACHE_HOME, XDG_CONFIG_HOME,
+XDG_DATA_HOME, XDG_RUNTIME_DIR; an option on the command line wins.`,
     )
+  addProjectCommands(program, environment)
   addDevCommand(program, environment)
   addUpCommand(program, environment)
   addHostCommand(program, environment)

@@ -4,11 +4,15 @@ import { ManifestError } from '../manifest/manifest-error.ts'
 import type { CliEnvironment } from './environment.ts'
 
 /**
- * Writes an error to standard error: a line for a person, or with `--output json` one JSON object. The stack and the causes only with
+ * Writes an error to standard error: a line for a person, or with `--output json` or `yaml` one JSON object. The stack and the causes only with
  * `--verbose`. The arguments are read as they stand, because the error may be that they cannot be parsed.
  */
 export function reportError(error: HeraldError, { args, stderr, noColor }: CliEnvironment): void {
-  const json = args.some((arg, index) => arg === '--output=json' || (arg === '--output' && args[index + 1] === 'json'))
+  const json = args.some(
+    (arg, index) =>
+      /^(--output=|-o=?)(json|yaml)$/.test(arg) ||
+      (/^(--output|-o)$/.test(arg) && /^(json|yaml)$/.test(args[index + 1] ?? '')),
+  )
   const verbose = args.includes('--verbose')
   if (json) {
     const problems = error instanceof ManifestError ? { problems: error.problems.map(toJson) } : {}

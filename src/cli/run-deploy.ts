@@ -178,6 +178,6 @@ const hostsOf = (replicas: ReturnType<typeof replicasOf>): string =>
 
 /** What goes on, on standard error, for people only. */
 export function progressTo(output: OutputFormat, { stderr }: CliEnvironment): (text: string) => void {
-  if (output === 'json' || output === 'yaml') return () => {}
+  if (output === 'json') return () => {}
   return (text) => void stderr.write(`${text}\n`)
 }

@@ -26,9 +26,7 @@ export async function runGet(
       const seen = JSON.stringify(watch ? withoutMeasures(value) : value)
       if (seen !== shown) {
         // On a terminal a list takes the place of the one before.
-        if (watch && shown !== undefined && stdout.isTTY && output !== 'json' && output !== 'yaml')
-          stdout.write('\u001b[H\u001b[2J')
-        if (watch && output === 'yaml') stdout.write('---\n')
+        if (watch && shown !== undefined && stdout.isTTY && output !== 'json') stdout.write('\u001b[H\u001b[2J')
         printResult(environment, output, {
           value,
           text: () => listingText(what, fleet, { output, style, now: new Date() }),

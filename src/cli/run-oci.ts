@@ -6,7 +6,7 @@ import type { OciClient } from '../oci/oci-client.ts'
 import { type CliEnvironment, readRegistryEnvironment } from './environment.ts'
 import { InterruptedError, listenForInterrupts } from './interrupts.ts'
 import type { OciOptions, OciPullOptions, OciPushOptions } from './oci-command.ts'
-import { type OutputFormat, printResult } from './output.ts'
+import { printResult } from './output.ts'
 import { bytesText, progressLine } from './progress-line.ts'
 import { openRegistryImages } from './registry-images.ts'
 import { clean } from './table.ts'
@@ -32,7 +32,7 @@ export async function runOciPush(
       ...(options.annotation && { annotations: options.annotation }),
     })
     const name = `${pushed.registry}/${pushed.repository}`
-    printResult(environment, options.output as OutputFormat, {
+    printResult(environment, options.output, {
       value: { reference, digest: manifestDigest, pinned: `${name}@${manifestDigest}`, sizeBytes: bytes.length },
       text: () =>
         `${reference}\n${name}@${manifestDigest}\n${bytesText(bytes.length)} in ${Math.round(performance.now() - startedMs)} ms\n`,
@@ -60,7 +60,7 @@ export async function runOciPull(
     await rename(`${path}.${process.pid}`, path)
     progress[Symbol.dispose]()
     const { manifestDigest, fromCache } = pulled
-    printResult(environment, options.output as OutputFormat, {
+    printResult(environment, options.output, {
       value: { reference, digest: manifestDigest, file: to, sizeBytes: pulled.bytes.length, fromCache },
       text: () =>
         `${to}  ${bytesText(pulled.bytes.length)}  ${manifestDigest}${fromCache ? '  (from the cache)' : ''}\n`,
@@ -75,7 +75,7 @@ export async function runOciInspect(
 ): Promise<void> {
   await withRegistry(options, environment, async (client, signal) => {
     const { manifestDigest, mediaType, layers, annotations, component } = await client.inspect(reference, { signal })
-    printResult(environment, options.output as OutputFormat, {
+    printResult(environment, options.output, {
       value: { reference, digest: manifestDigest, mediaType, layers, annotations, component },
       text: () =>
         [

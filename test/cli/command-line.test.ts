@@ -4,8 +4,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { parse as parseYaml } from 'yaml'
 import { buildComponents } from '../../scripts/build-components.ts'
 import { createCredentialsCapability } from '../../src/capabilities/credentials/credentials-capability.ts'
+import { createEgressCapability } from '../../src/capabilities/egress/egress-capability.ts'
 import { createIdentityCapability } from '../../src/capabilities/identity/identity-capability.ts'
 import { assessComponent, capabilityInterfaces } from '../../src/cli/assess-component.ts'
 import { createBackedCapabilities } from '../../src/cli/backed-capabilities.ts'
@@ -29,6 +31,22 @@ test('--help of every command has a description, and of every option', async () 
     [],
     ['dev'],
     ['host'],
+    ['host', 'drain'],
+    ['up'],
+    ['deploy'],
+    ['delete'],
+    ['scale'],
+    ['get'],
+    ['describe'],
+    ['logs'],
+    ['call'],
+    ['oci', 'push'],
+    ['oci', 'pull'],
+    ['oci', 'inspect'],
+    ['config', 'set'],
+    ['config', 'list'],
+    ['new'],
+    ['build'],
     ['inspect'],
     ['identity'],
     ['identity', 'token'],
@@ -83,6 +101,16 @@ for (const { args, problem } of [
     assert.deepEqual({ exitCode, stdout, stderr: stderr.trimEnd() }, { exitCode: 2, stdout: '', stderr: problem })
   })
 }
+
+test('--output yaml is the JSON as a document of YAML, for every command; errors stay JSON', async () => {
+  const json = await runHerald(['version', '--output', 'json'])
+  const yaml = await runHerald(['version', '--output', 'yaml'])
+  assert.deepEqual(parseYaml(yaml.stdout), JSON.parse(json.stdout))
+  const wide = await runHerald(['version', '--output', 'wide'])
+  assert.match(wide.stdout, /^herald \d/)
+  const failed = await runHerald(['dev', 'none.yaml', '--output', 'yaml'], { cwd: directory })
+  assert.equal(JSON.parse(failed.stderr).error.code, 'ERR_MANIFEST_NOT_FOUND')
+})
 
 test('herald alone prints the help on standard error and ends with 2', async () => {
   const { exitCode, stdout, stderr } = await runHerald([])
@@ -180,10 +208,11 @@ test('herald inspect knows the interfaces of every capability a host is given', 
   const options = { svids, fetch, loopbackEndpoints: false, log: createLog({ level: 'silent' }), clock: systemClock }
   await using identity = createIdentityCapability(options)
   await using credentials = createCredentialsCapability(options)
+  await using egress = createEgressCapability(options)
   await using backed = createBackedCapabilities(options)
   assert.deepEqual(
     capabilityInterfaces,
-    [identity, credentials, ...backed.all].flatMap(({ name, interfaces }) =>
+    [identity, credentials, egress, ...backed.all].flatMap(({ name, interfaces }) =>
       interfaces.map((served) => ({ capability: name, interface: served })),
     ),
   )
@@ -229,10 +258,15 @@ test('the bash completion completes commands, subcommands, options and choices',
     const output = execFileSync('bash', ['-c', program, 'bash', ...words], { cwd: directory }).toString()
     return output.split('\n').filter((word) => word !== '' && !word.includes('.'))
   }
-  assert.deepEqual(complete('d'), ['dev'])
+  assert.deepEqual(complete('d'), ['dev', 'deploy', 'delete', 'describe'])
   assert.deepEqual(complete('identity', 't'), ['token'])
   assert.deepEqual(complete('identity', 'token', '--comp'), ['--component'])
-  assert.deepEqual(complete('dev', '--output', ''), ['text', 'json'])
+  assert.deepEqual(complete('dev', '--output', ''), ['text', 'wide', 'json', 'yaml'])
+  assert.deepEqual(complete('get', 'h'), ['hosts'])
+  assert.deepEqual(complete('host', 'd'), ['drain'])
+  assert.deepEqual(complete('deploy', '--pu'), ['--push'])
+  assert.deepEqual(complete('oci', 'p'), ['push', 'pull'])
+  assert.deepEqual(complete('new', 'j'), ['js'])
   assert.deepEqual(complete('completion', 'f'), ['fish'])
 })
 

@@ -1,0 +1,12 @@
+import { componentEmbed, componentNew } from '@bytecodealliance/jco'
+
+/**
+ * A core module as a component of a world of its WIT text (all packages it names in one text, nested).
+ * @throws what jco says is wrong with the module or the text
+ */
+export async function wrapCoreModule(
+  binary: Uint8Array,
+  { wit, world }: { readonly wit: string; readonly world: string },
+): Promise<Uint8Array> {
+  return componentNew(await componentEmbed({ binary, witSource: wit, world }))
+}
