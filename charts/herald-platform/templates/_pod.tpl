@@ -54,6 +54,7 @@ capabilities: {drop: [ALL]}
 - --hostgroup={{ .Values.host.group }}
 - --hostname=$(POD_IP)
 - --friendly-name=$(POD_NAME)
+- --stop-delay={{ .Values.host.stopDelay }}
 {{- else }}
 - --label=hostgroup={{ .Values.host.group }}
 {{- end }}
