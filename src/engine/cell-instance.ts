@@ -1,23 +1,32 @@
 import type { InstanceContext } from '../capabilities/capability.ts'
 import type { WasiInstance } from '../wasi/wasi.ts'
+import type { ShelvedMemory } from './memory-shelf.ts'
 
 /** jco's `instantiate`: with core modules by name and imports by interface it gives the exports. */
 export type Instantiate = (
   getCoreModule: (name: string) => WebAssembly.Module,
   imports: Record<string, object>,
+  instantiateCore: (module: WebAssembly.Module, imports?: WebAssembly.Imports) => WebAssembly.Instance,
 ) => Record<string, unknown>
+
+type Made = { wasi: WasiInstance; exports: Record<string, unknown>; memories: readonly ShelvedMemory[] }
 
 /** One instance of a component. One call at a time; once ended it is never used again. */
 export class CellInstance implements InstanceContext {
   readonly wasi: WasiInstance
   readonly exports: Record<string, unknown>
+  /** What it runs in; to be handed on only when {@link settled}. */
+  readonly memories: readonly ShelvedMemory[]
+  /** No call is in progress, and none was given up: nothing of the guest can run any more. */
+  settled = true
   readonly #controller = new AbortController()
   #rejectCall: ((reason: Error) => void) | undefined
 
-  constructor(make: (context: InstanceContext) => { wasi: WasiInstance; exports: Record<string, unknown> }) {
-    const { wasi, exports } = make(this)
+  constructor(make: (context: InstanceContext) => Made) {
+    const { wasi, exports, memories } = make(this)
     this.wasi = wasi
     this.exports = exports
+    this.memories = memories
   }
 
   get signal(): AbortSignal {
@@ -33,11 +42,16 @@ export class CellInstance implements InstanceContext {
    * rejects): when the instance is ended.
    */
   call<T>(enter: () => T | Promise<T>): Promise<T> {
+    this.settled = false
     return new Promise<T>((resolve, reject) => {
       this.#rejectCall = reject
-      const settled = enter()
-      if (isPromise(settled)) settled.then(resolve, reject)
-      else resolve(settled)
+      const result = enter()
+      const returned = (value: T): void => {
+        this.settled = true
+        resolve(value)
+      }
+      if (isPromise(result)) result.then(returned, reject)
+      else returned(result)
     }).finally(() => {
       this.#rejectCall = undefined
     })

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorCode } from '../errors/error-codes.ts'
+import type { HostedMemory } from './core-module.ts'
 import type { ComponentSpec, HttpListenOptions } from './engine.ts'
 import type { EgressRefusal } from './refusal-report.ts'
 
@@ -58,6 +59,7 @@ export type CellComponentInit = Omit<
 > & {
   readonly script: string
   readonly modules: ReadonlyMap<string, WebAssembly.Module>
+  readonly memories: ReadonlyMap<string, HostedMemory>
   readonly bindings: readonly { readonly cellModule: string; readonly config: unknown }[]
   /** Names of the exports as the component has them, with version. */
   readonly handlerExport: string | undefined

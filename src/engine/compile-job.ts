@@ -4,7 +4,7 @@ import { answersOnce } from './answers-once.ts'
 import { type Artifact, ArtifactCache } from './artifact-cache.ts'
 import { readComponent } from './component-binary.ts'
 import { checkImports, unsupportedWasi } from './component-imports.ts'
-import { capMemory } from './core-module.ts'
+import { capMemory, type HostedMemory } from './core-module.ts'
 import type { ComponentDescription } from './engine.ts'
 import { glueVersion } from './glue-version.ts'
 import { WasmFormatError } from './wasm-reader.ts'
@@ -34,6 +34,8 @@ export type CompiledComponent = {
   readonly script: string
   /** Compiled core modules by the name the script asks for; empty when only described. */
   readonly modules: ReadonlyMap<string, WebAssembly.Module>
+  /** By the same names: modules whose memory the cell makes (see `memory-shelf.ts`). */
+  readonly memories: ReadonlyMap<string, HostedMemory>
 }
 
 /**
@@ -55,8 +57,14 @@ export async function compileComponent(job: CompileJob): Promise<CompiledCompone
   const sha256 = createHash('sha256').update(job.bytes).digest('hex')
   const { script, glue, modules } = await transpileCached(job, facts, sha256)
   const compiled = new Map<string, WebAssembly.Module>()
+  const memories = new Map<string, HostedMemory>()
   if (job.served !== undefined) {
-    for (const [name, bytes] of modules) compiled.set(name, await compileModule(job.component, bytes, capBytes))
+    for (const [name, original] of modules) {
+      // Of an async guest something may still run when its call has returned: its memory must stay its own.
+      const { bytes, hostedMemory } = capMemory(original, capBytes, { hostMemory: glue.slim })
+      compiled.set(name, await compileModule(job.component, bytes))
+      if (hostedMemory !== undefined) memories.set(name, hostedMemory)
+    }
   }
   return {
     description: {
@@ -71,6 +79,7 @@ export async function compileComponent(job: CompileJob): Promise<CompiledCompone
     },
     script,
     modules: compiled,
+    memories,
   }
 }
 
@@ -159,9 +168,9 @@ async function transpile(job: CompileJob, facts: ReturnType<typeof readFacts>): 
   }
 }
 
-async function compileModule(component: string, bytes: Uint8Array, capBytes: number): Promise<WebAssembly.Module> {
+async function compileModule(component: string, bytes: Uint8Array<ArrayBuffer>): Promise<WebAssembly.Module> {
   try {
-    return await WebAssembly.compile(capMemory(bytes, capBytes))
+    return await WebAssembly.compile(bytes)
   } catch (cause) {
     throw new HeraldError('ERR_COMPONENT_INVALID', `component ${component}: ${oneLine(cause)}`, {
       hint: 'the component uses a WebAssembly feature that this host does not have, or it is damaged',

@@ -30,30 +30,77 @@ export function readCoreModule(reader: WasmReader): CoreModuleFacts {
   return { memories, minimumMemoryBytes: Number(minimum), exportNames }
 }
 
+/** Where a module that {@link hostedMemory} was applied to looks for its memory. */
+export const memoryImport = { module: 'herald:cell', name: 'memory' } as const
+
+/** Pages, as `WebAssembly.Memory` wants them. */
+export type HostedMemory = { readonly initial: number; readonly maximum: number }
+
+export type CappedModule = {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  /** The memory to be given to each instance under {@link memoryImport}; `undefined`: the module makes its own. */
+  readonly hostedMemory: HostedMemory | undefined
+}
+
 /**
  * The module with every memory it defines limited to `maxBytes` and every table to a fixed bound, by their sections' maximum.
+ * @param hostMemory import the memory instead of defining it, where the module has exactly one, of 32 bits, not shared
  * @throws WasmFormatError when a memory's minimum is above the cap: callers check {@link readCoreModule} first.
  */
-export function capMemory(module: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
+export function capMemory(module: Uint8Array, maxBytes: number, { hostMemory = false } = {}): CappedModule {
   const reader = new WasmReader(module)
   readCorePreamble(reader)
-  const parts: Uint8Array[] = [module.subarray(0, reader.offset)]
+  const sections: { id: number; body: Uint8Array }[] = []
+  let memory: HostedMemory | undefined
   while (!reader.atEnd) {
-    const start = reader.offset
     const id = reader.byte()
     const section = reader.sub(reader.u32())
-    if (id === 4 || id === 5) {
-      const body = id === 5 ? cappedMemories(section, maxBytes) : cappedTables(section)
-      parts.push(Uint8Array.from([id, ...encodeUnsigned(body.length), ...body]))
-    } else parts.push(module.subarray(start, reader.offset))
+    const raw = section.bytes.subarray(section.offset, section.end)
+    if (id === 4) sections.push({ id, body: Uint8Array.from(cappedTables(section)) })
+    else if (id === 5) {
+      const body = Uint8Array.from(cappedMemories(section, maxBytes))
+      if (hostMemory) memory = onlyMemory(body)
+      if (memory === undefined) sections.push({ id, body })
+    } else sections.push({ id, body: raw })
   }
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
+  if (memory !== undefined && !importMemory(sections, memory)) return capMemory(module, maxBytes)
+  const parts: Uint8Array[] = [module.subarray(0, 8)]
+  for (const { id, body } of sections) parts.push(Uint8Array.from([id, ...encodeUnsigned(body.length)]), body)
+  return { bytes: new Uint8Array(Buffer.concat(parts)), hostedMemory: memory }
+}
+
+/** Of a memory section's body, capped: the memory when it is one, plain and with a maximum. */
+function onlyMemory(body: Uint8Array): HostedMemory | undefined {
+  const section = new WasmReader(body)
+  if (section.u32() !== 1) return undefined
+  const { flags, min, max } = readLimits(section)
+  return flags === 1 && max !== undefined ? { initial: Number(min), maximum: Number(max) } : undefined
+}
+
+/** @returns false when the module imports a memory already: then its own would become the second */
+function importMemory(sections: { id: number; body: Uint8Array }[], { initial, maximum }: HostedMemory): boolean {
+  const name = (text: string): number[] => [...encodeUnsigned(text.length), ...Buffer.from(text)]
+  const entry = [
+    ...name(memoryImport.module),
+    ...name(memoryImport.name),
+    2,
+    1,
+    ...encodeUnsigned(initial),
+    ...encodeUnsigned(maximum),
+  ]
+  const imports = sections.find(({ id }) => id === 2)
+  if (imports === undefined) {
+    // Behind the types, before all that is numbered higher; custom sections (0) may stand anywhere.
+    const at = sections.findIndex(({ id }) => id > 2)
+    sections.splice(at === -1 ? sections.length : at, 0, { id: 2, body: Uint8Array.from([1, ...entry]) })
+    return true
   }
-  return out
+  const reader = new WasmReader(imports.body)
+  const count = reader.u32()
+  const rest = imports.body.subarray(reader.offset)
+  if (importsMemory(new WasmReader(imports.body))) return false
+  imports.body = new Uint8Array(Buffer.concat([Uint8Array.from(encodeUnsigned(count + 1)), rest, Uint8Array.from(entry)]))
+  return true
 }
 
 function cappedMemories(section: WasmReader, maxBytes: number): number[] {
@@ -92,11 +139,18 @@ function readCorePreamble(reader: WasmReader): void {
   if (expected.some((byte) => reader.byte() !== byte)) reader.fail('not a core module')
 }
 
-function readImports(section: WasmReader): void {
+function importsMemory(section: WasmReader): boolean {
+  return readImports(section).includes(2)
+}
+
+/** @returns the kinds of what is imported */
+function readImports(section: WasmReader): number[] {
+  const kinds: number[] = []
   for (let n = section.u32(); n > 0; n--) {
     checkName(section.name())
     checkName(section.name())
     const kind = section.byte()
+    kinds.push(kind)
     if (kind === 0) section.u32()
     else if (kind === 1) {
       readReferenceType(section)
@@ -110,6 +164,7 @@ function readImports(section: WasmReader): void {
       section.u32()
     } else section.fail('unknown kind of import')
   }
+  return kinds
 }
 
 function readExports(section: WasmReader, names: string[]): void {

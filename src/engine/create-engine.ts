@@ -52,7 +52,7 @@ class HostEngine implements Engine {
     const components: CellComponentInit[] = []
     let untouchedGlue = 0
     for (const { bytes, bindings, capabilityInterfaces, capabilityWaits, ...rest } of spec.components) {
-      const { description, script, modules } = await this.#compiler.compile(
+      const { description, script, modules, memories } = await this.#compiler.compile(
         {
           component: rest.name,
           bytes,
@@ -77,6 +77,7 @@ class HostEngine implements Engine {
         limits: description.answersOnce ? { ...rest.limits, maxInvocations: 1 } : rest.limits,
         script,
         modules,
+        memories,
         bindings: bindings.map(({ cellModule, config }) => ({ cellModule: cellModule.href, config })),
         handlerExport: exportOf(description.exports, 'wasi:http/incoming-handler'),
         runExport: exportOf(description.exports, 'wasi:cli/run'),
