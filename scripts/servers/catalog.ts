@@ -54,7 +54,16 @@ export type ProgramName = { [Name in ServerName]: ProgramsOf<Name> }[ServerName]
 export const serverNames = Object.keys(serverBuilds) as readonly ServerName[]
 
 /** Those that `npm test` runs, in the order in which to build them; the others are for trying charts out. */
-export const serversOfTestRun = ['spire', 'minio', 'nats', 'registry'] as const satisfies readonly ServerName[]
+export const serversOfTestRun = [
+  'spire',
+  'minio',
+  'nats',
+  'registry',
+  'etcd',
+  'kube-apiserver',
+  'helm',
+  'kubeconform',
+] as const satisfies readonly ServerName[]
 
 /** @throws if there is no such server; the message lists those there are. */
 export function parseServerName(text: string): ServerName {
