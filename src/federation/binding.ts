@@ -10,11 +10,11 @@ const endpoint = z.string().refine((text) => {
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
 }, 'must be an https URL without user, query or fragment (http only to 127.0.0.1 and localhost)')
 
-function isLoopbackHost(hostname: string): boolean {
+export function isLoopbackHost(hostname: string): boolean {
   return /^(localhost|.*\.localhost|127(\.\d+){3}|0(\.0){3}|\[::1?\]|\[::ffff:7f[0-9a-f:]+\])$/.test(hostname)
 }
 
-function isMetadataHost(hostname: string): boolean {
+export function isMetadataHost(hostname: string): boolean {
   return /^(169\.254(\.\d+){2}|\[fe[89ab][0-9a-f]:.*\]|\[fd00:ec2::254\]|100\.100\.100\.200|metadata\.google\.internal)\.?$/.test(
     hostname,
   )

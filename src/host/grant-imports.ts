@@ -40,6 +40,13 @@ export function grantImports(
     const capability = capabilities.find(({ handles }) => handles?.some((handled) => servesInterface(handled, name)))
     if (capability !== undefined) grant(capability, name, 'exports')
   }
+  for (const capability of capabilities) {
+    const accompanied = imports.some(({ name }) => capability.accompanies?.some((each) => servesInterface(each, name)))
+    if (!accompanied) continue
+    for (const name of capability.interfaces) {
+      if (hostInterfaces.some((entry) => allows(entry, name))) grant(capability, name, 'imports')
+    }
+  }
   return [...granted].flatMap(([capability, { entries, exported }]) => {
     const [first, ...rest] = entries
     return first === undefined ? [] : [{ capability, entries: [first, ...rest] as const, exported: [...exported] }]

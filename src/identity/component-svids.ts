@@ -61,6 +61,11 @@ export class ComponentSvids {
     return answer
   }
 
+  /** See `ComponentIdentity.refetchJwtSvid`. */
+  async refetch(audiences: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#slots.get(JSON.stringify(normaliseAudiences(audiences)))?.refetch(signal)
+  }
+
   onChange(listener: (change: AudienceSvidChange) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)

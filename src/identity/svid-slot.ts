@@ -86,6 +86,14 @@ export class SvidSlot {
     if (this.#held !== undefined) this.#fetch().catch(() => {})
   }
 
+  /** {@link revalidate}, and waits for the answer or the signal. Never rejects. */
+  async refetch(signal: AbortSignal): Promise<void> {
+    if (this.#held === undefined) return
+    const { clock, tuning } = this.#options
+    const timeoutError = (): Error => new Error('the authority did not answer')
+    await waitWithin(this.#fetch(), { signal, clock, timeoutMs: tuning.callerWaitMs, timeoutError }).catch(() => {})
+  }
+
   /** Drops what is held, and what a fetch under way would bring. */
   evict(reason: EvictionReason): void {
     this.#epoch += 1

@@ -29,6 +29,11 @@ export interface ComponentIdentity {
    * away · ERR_JWT_SVID_…, ERR_JWT_BUNDLE_…: its answer failed verification · ERR_AUDIENCE_INVALID · ERR_SVID_SOURCE_CLOSED
    */
   fetchJwtSvid(audiences: readonly string[], options: { signal: AbortSignal }): Promise<UsableSvid>
+  /**
+   * Asks the authority again although one is held, since a relying party refused it. What is held stays when the authority gives the
+   * same, or is away; one that was never fetched is left alone. Never rejects.
+   */
+  refetchJwtSvid(audiences: readonly string[], options: { signal: AbortSignal }): Promise<void>
   /** Renewals and evictions of what was fetched. Returns the function that ends it. */
   onChange(listener: (change: AudienceSvidChange) => void): () => void
   /** Idempotent. */
@@ -89,6 +94,9 @@ export function createSvidSource({
         async fetchJwtSvid(audiences, { signal }) {
           if (released) throw new HeraldError('ERR_SVID_SOURCE_CLOSED', 'the component is gone')
           return entry.svids.get(audiences, signal)
+        },
+        async refetchJwtSvid(audiences, { signal }) {
+          if (!released) await entry.svids.refetch(audiences, signal)
         },
         onChange(listener) {
           const unsubscribe = entry.svids.onChange(listener)

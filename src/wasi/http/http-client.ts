@@ -1,5 +1,6 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps, Agent as SecureAgent } from 'node:https'
+import type { RequestSigner, RequestSigning } from '../../capabilities/capability.ts'
 import type { AddressPolicy } from '../network/address-policy.ts'
 import { type AllowedHosts, type Origin, parseOrigin } from '../network/allowed-hosts.ts'
 import { addressRefusal, guardedLookup, type ResolveName } from '../network/guarded-lookup.ts'
@@ -9,6 +10,8 @@ import { HttpFailure } from './http-failure.ts'
 
 /** Requests of one component that may be under way at once. */
 const maxRequestsInFlight = 256
+/** Bodies of one component that wait to be signed whole, bytes in all. */
+const maxKeptBytes = 64 * 1024 * 1024
 
 export type Refusal = { readonly target: string; readonly reason: string }
 
@@ -20,6 +23,7 @@ export type HttpClientOptions = {
   readonly onRefusal: (refusal: Refusal) => void
   /** Certificates to trust instead of the system's, PEM. */
   readonly ca: string | undefined
+  readonly signers: readonly RequestSigner[]
 }
 
 export type ClientCall = {
@@ -41,6 +45,7 @@ export class HttpClient {
   readonly #agent: Agent
   readonly #secureAgent: SecureAgent
   #inFlight = 0
+  #keptBytes = 0
 
   constructor(options: HttpClientOptions) {
     this.#options = options
@@ -55,17 +60,7 @@ export class HttpClient {
    * @throws HttpFailure when it is refused at once
    */
   start(call: ClientCall, settled: (result: IncomingMessage | Error) => void): ClientRequest {
-    const origin = parseOrigin(call.scheme, call.authority)
-    if (origin === undefined) throw new HttpFailure({ tag: 'HTTP-request-URI-invalid' })
-    const match = this.#options.allowedHosts.match(origin)
-    if (match === undefined) throw this.#refused(origin, 'it is not among the allowedHosts')
-    const literal = parseIp(origin.host)
-    if (literal !== undefined) {
-      const refusal = addressRefusal(this.#options.policy, origin, match, literal)
-      if (refusal !== undefined) throw this.#refused(origin, `it is ${refusal}`)
-    }
-    if (this.#inFlight >= maxRequestsInFlight) throw new HttpFailure({ tag: 'connection-limit-reached' })
-
+    const { origin, match } = this.#admit(call)
     const secure = call.scheme === 'https'
     const request = (secure ? requestHttps : requestHttp)({
       host: origin.host,
@@ -82,6 +77,60 @@ export class HttpClient {
     for (const [name, value] of call.headers) request.appendHeader(name, value)
     this.#watch(request, call, settled)
     return request
+  }
+
+  /**
+   * How requests like this one are signed, if they are.
+   * @throws HttpFailure when it is refused: like {@link start}, and for fields that are the signer's to set
+   */
+  signingOf(call: ClientCall): RequestSigning | undefined {
+    const { signers } = this.#options
+    if (signers.length === 0) return undefined
+    const { origin } = this.#admit(call)
+    for (const signer of signers) {
+      const host = origin.host.includes(':') ? `[${origin.host}]` : origin.host
+      const signing = signer.signingOf(`${origin.scheme}://${host}:${origin.port}`)
+      if (signing === undefined) continue
+      const refusal = signing.refusalOf(call)
+      if (refusal !== undefined) throw this.#refused(origin, refusal)
+      return signing
+    }
+    return undefined
+  }
+
+  /** Takes the place of a request that is not started yet. @returns the function that gives it back, idempotent */
+  reserve(): () => void {
+    this.#inFlight++
+    let held = true
+    return () => {
+      if (held) this.#inFlight--
+      held = false
+    }
+  }
+
+  /** Memory for bodies that are kept until they are known whole. @throws HttpFailure when there is too much of it */
+  keepBytes(count: number): void {
+    if (this.#keptBytes + count > maxKeptBytes) throw new HttpFailure({ tag: 'connection-limit-reached' })
+    this.#keptBytes += count
+  }
+
+  releaseBytes(count: number): void {
+    this.#keptBytes -= count
+  }
+
+  /** @throws HttpFailure */
+  #admit({ scheme, authority }: ClientCall): { origin: Origin; match: 'exact' | 'wildcard' } {
+    const origin = parseOrigin(scheme, authority)
+    if (origin === undefined) throw new HttpFailure({ tag: 'HTTP-request-URI-invalid' })
+    const match = this.#options.allowedHosts.match(origin)
+    if (match === undefined) throw this.#refused(origin, 'it is not among the allowedHosts')
+    const literal = parseIp(origin.host)
+    if (literal !== undefined) {
+      const refusal = addressRefusal(this.#options.policy, origin, match, literal)
+      if (refusal !== undefined) throw this.#refused(origin, `it is ${refusal}`)
+    }
+    if (this.#inFlight >= maxRequestsInFlight) throw new HttpFailure({ tag: 'connection-limit-reached' })
+    return { origin, match }
   }
 
   #watch(request: ClientRequest, call: ClientCall, settled: (result: IncomingMessage | Error) => void): void {

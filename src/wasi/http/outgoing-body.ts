@@ -57,6 +57,16 @@ export class OutgoingBodySink extends ByteSink {
     if (kept !== undefined) for (const chunk of kept) this.#hand(chunk)
     if (this.#end !== undefined && !this.#failure.failed) this.#finishTarget()
     this.wake()
+    // Who has waited since before there was a target waits for the target from now on.
+    if (this.isAwaited) this.arm()
+  }
+
+  /** All of it, when it has ended before anybody was to be sent it, without trailers: then nothing need be attached. */
+  takeWhole(): readonly Uint8Array[] | undefined {
+    if (this.#target !== undefined || this.#failure.failed || this.#end === undefined) return undefined
+    if (this.#end.trailers !== undefined && this.#end.trailers.pairs().length > 0) return undefined
+    if (this.#declaredLength !== undefined && this.#written !== this.#declaredLength) return undefined
+    return this.#kept ?? []
   }
 
   override ready(): boolean {

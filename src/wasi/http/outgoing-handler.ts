@@ -4,13 +4,14 @@ import { Pollable } from '../io/pollable.ts'
 import { Waitable } from '../io/waitable.ts'
 import { pairsOf, RequestBodySink, ResponseBodySource } from './client-bodies.ts'
 import { Fields } from './fields.ts'
-import type { HttpClient } from './http-client.ts'
+import type { ClientCall, HttpClient } from './http-client.ts'
 import type { HttpErrorCode } from './http-error-code.ts'
 import { HttpFailure, httpErrorCodeOf } from './http-failure.ts'
 import { type BodyRules, IncomingBody, IncomingBodySource } from './incoming-body.ts'
 import { methodToText } from './method.ts'
 import type { OutgoingRequest } from './outgoing-request.ts'
 import type { RequestOptions } from './request-options.ts'
+import { sendSigned } from './signed-request.ts'
 
 /** When the guest sets no timeout; the same as wasmtime's. */
 const defaultTimeoutMs = 600_000
@@ -35,18 +36,22 @@ export function handleOutgoing(
     if (method === 'CONNECT') throw new HttpFailure({ tag: 'HTTP-request-method-invalid' })
     if (length === 'invalid') throw new HttpFailure({ tag: 'HTTP-protocol-error' })
     const future = new FutureIncomingResponse(instance, rules, durationMs(options?.betweenBytesTimeout()))
-    const sent = client.start(
-      {
-        scheme: scheme === 'HTTP' ? 'http' : 'https',
-        authority,
-        method,
-        path: requestTarget(request.pathWithQuery()),
-        headers: request.fields.pairs(),
-        connectTimeoutMs: durationMs(options?.connectTimeout()),
-        firstByteTimeoutMs: durationMs(options?.firstByteTimeout()),
-      },
-      (result) => future.settle(result),
-    )
+    const call: ClientCall = {
+      scheme: scheme === 'HTTP' ? 'http' : 'https',
+      authority,
+      method,
+      path: requestTarget(request.pathWithQuery()),
+      headers: request.fields.pairs(),
+      connectTimeoutMs: durationMs(options?.connectTimeout()),
+      firstByteTimeoutMs: durationMs(options?.firstByteTimeout()),
+    }
+    const signing = client.signingOf(call)
+    if (signing !== undefined) {
+      sendSigned({ client, call, signing, sink: request.sink, hasLength: length !== undefined, future })
+      request.markSent()
+      return future
+    }
+    const sent = client.start(call, (result) => future.settle(result))
     future.start(sent)
     request.markSent()
     if (request.sink === undefined) sent.end()
@@ -80,6 +85,7 @@ export class FutureIncomingResponse extends Waitable {
   readonly #rules: BodyRules
   readonly #betweenBytesMs: number
   #request: ClientRequest | undefined
+  #preparation: AbortController | undefined
   #result: ResponseResult | undefined
   #taken = false
 
@@ -88,6 +94,14 @@ export class FutureIncomingResponse extends Waitable {
     this.#instance = instance
     this.#rules = rules
     this.#betweenBytesMs = betweenBytesMs
+  }
+
+  /** Until `settle`, what precedes the request is given up like the request itself. */
+  prepareWith(preparation: AbortController): void {
+    this.#preparation = preparation
+    const closable = { close: () => preparation.abort(new Error('the instance has ended')) }
+    this.#instance.adopt(closable)
+    preparation.signal.addEventListener('abort', () => this.#instance.release(closable))
   }
 
   start(request: ClientRequest): void {
@@ -104,6 +118,7 @@ export class FutureIncomingResponse extends Waitable {
       const body = new IncomingBodySource(new ResponseBodySource(result, this.#betweenBytesMs), this.#rules)
       this.#result = { tag: 'ok', val: new IncomingResponse(this.#instance, result, body) }
     }
+    this.#preparation?.abort(new Error('the request is answered'))
     this.wake()
   }
 
@@ -127,7 +142,9 @@ export class FutureIncomingResponse extends Waitable {
   }
 
   [Symbol.dispose](): void {
-    if (!this.#taken) this.#request?.destroy()
+    if (this.#taken) return
+    this.#preparation?.abort(new Error('the guest gave the request up'))
+    this.#request?.destroy()
   }
 }
 

@@ -1,0 +1,203 @@
+import { HeraldError, isHeraldError } from '../../errors/herald-error.ts'
+import { audienceOf } from '../../federation/binding.ts'
+import type { Credentials } from '../../federation/credentials.ts'
+import { createHeadSigner, egressRefusalOf, type HeadSigner } from '../../federation/egress-signing.ts'
+import { type AuditedComponent, auditedComponent, tokenIdOf } from '../../identity/audit.ts'
+import type { ComponentFacts } from '../../identity/component-facts.ts'
+import type { AudienceSvidChange } from '../../identity/component-svids.ts'
+import type { ComponentIdentity } from '../../identity/svid-source.ts'
+import type { CellBinding } from '../capability.ts'
+import { cellModule } from '../cell-module.ts'
+import { credentialsErrorOf } from '../credentials/credentials-answer.ts'
+import { type HeldChange, HeldCredentials, type HeldCredentialsOptions } from '../credentials/held-credentials.ts'
+import type { EgressCellConfig, SignAnswer } from './egress-answer.ts'
+import type { EgressAuditSink } from './egress-audit.ts'
+import type { NamedSigning } from './egress-config.ts'
+import { parseRejectedReport, parseSignRequest } from './sign-request.ts'
+
+export type EgressBindingOptions = Pick<HeldCredentialsOptions, 'fetch' | 'clock' | 'log'> & {
+  readonly component: ComponentFacts
+  readonly signings: readonly NamedSigning[]
+  /** One per signing, released with this. */
+  readonly identities: readonly ComponentIdentity[]
+  readonly audit: EgressAuditSink
+  readonly onRelease: () => void
+}
+
+/** After a 401 evicted credentials, those that follow are not evicted for so long: a guest must not turn 401s into exchanges, ms. */
+const evictionPauseMs = 10_000
+
+type Slot = {
+  readonly named: NamedSigning
+  readonly held: HeldCredentials
+  readonly identity: ComponentIdentity
+  signer: { readonly credentials: Credentials; readonly made: HeadSigner } | undefined
+  signed: { readonly credentialId: string; count: number } | undefined
+  refusal: { readonly code: HeraldError['code']; readonly reason: string; count: number } | undefined
+  evictableAtMs: number
+}
+
+/** One component's outgoing requests on the control thread: keys and tokens stay here, the values of fields leave. */
+export class EgressBinding implements CellBinding {
+  readonly cellModule = cellModule(import.meta.url, 'egress-cell')
+  readonly config: EgressCellConfig
+  readonly #options: EgressBindingOptions
+  readonly #component: AuditedComponent
+  readonly #slots: readonly Slot[]
+  #released = false
+
+  constructor(options: EgressBindingOptions) {
+    this.#options = options
+    this.#component = auditedComponent(options.component)
+    const { signings, identities, fetch, clock, log } = options
+    this.config = { signings: signings.map(({ signing }) => signing) }
+    this.#slots = signings.map((named, index) => {
+      const identity = identities[index]
+      if (identity === undefined) throw new TypeError('one identity per entry')
+      identity.onChange((change) => this.#onIdentityChange(index, change))
+      const { binding } = named.signing
+      const onChange = (change: HeldChange): void => this.#onHeldChange(index, change)
+      const held = new HeldCredentials({ binding, identity, fetch, clock, log, onChange })
+      return { named, held, identity, signer: undefined, signed: undefined, refusal: undefined, evictableAtMs: 0 }
+    })
+  }
+
+  attach(): void {
+    // Nothing is sent to cells: they ask for every request.
+  }
+
+  async handle(method: string, payload: unknown, { signal }: { signal: AbortSignal }): Promise<unknown> {
+    if (method === 'sign') return this.#sign(payload, signal)
+    if (method === 'rejected') return this.#rejected(payload)
+    throw new TypeError(`herald:egress has no method ${JSON.stringify(method.slice(0, 40))}`)
+  }
+
+  async #sign(payload: unknown, signal: AbortSignal): Promise<SignAnswer> {
+    const { slot: index, head } = parseSignRequest(payload)
+    const slot = this.#slotAt(index)
+    try {
+      // Checked here as well: what the cell says may be the guest's.
+      const refusal = egressRefusalOf(slot.named.signing, head)
+      if (refusal !== undefined) throw new HeraldError('ERR_FEDERATION_REFUSED', refusal)
+      const { credentials } = await slot.held.get(signal)
+      if (!slot.held.holds(credentials)) {
+        throw new HeraldError('ERR_FEDERATION_UNAVAILABLE', 'the credentials were evicted just now')
+      }
+      if (slot.signer?.credentials !== credentials) {
+        slot.signer = { credentials, made: createHeadSigner(slot.named.signing, credentials) }
+      }
+      const { made } = slot.signer
+      const fields = made.sign(head, this.#options.clock.nowMs())
+      this.#countSigned(slot, made.credentialId)
+      return { kind: 'signed', fields, credentialId: made.credentialId }
+    } catch (error) {
+      if (signal.aborted) throw error
+      this.#countRefusal(slot, error)
+      const told = credentialsErrorOf(error)
+      const denied = told.tag !== 'unavailable'
+      return { kind: 'refused', denied, message: 'val' in told ? told.val : 'this component has no identity' }
+    }
+  }
+
+  async #rejected(payload: unknown): Promise<void> {
+    const { slot: index, credentialId } = parseRejectedReport(payload)
+    const slot = this.#slotAt(index)
+    const { clock, audit } = this.#options
+    if (slot.signer?.made.credentialId !== credentialId || clock.nowMs() < slot.evictableAtMs) return
+    slot.evictableAtMs = clock.nowMs() + evictionPauseMs
+    audit({ kind: 'rejected', ...this.#about(slot), credentialId })
+    // The SVID too, or it would be traded, or sent, once more.
+    await slot.identity.refetchJwtSvid([audienceOf(slot.named.signing.binding)], { signal: AbortSignal.timeout(5_000) })
+    slot.held.evict('rejected')
+  }
+
+  #slotAt(index: number): Slot {
+    const slot = this.#slots[index]
+    if (slot === undefined) throw new TypeError('herald:egress: no such slot')
+    return slot
+  }
+
+  /** The first use of credentials is an event at once, those that follow are counted until the next gathering. */
+  #countSigned(slot: Slot, credentialId: string): void {
+    if (slot.signed?.credentialId === credentialId) {
+      slot.signed.count += 1
+      return
+    }
+    this.#gatherSigned(slot)
+    slot.signed = { credentialId, count: 0 }
+    this.#options.audit({ kind: 'signed', ...this.#about(slot), credentialId, count: 1 })
+  }
+
+  #countRefusal(slot: Slot, error: unknown): void {
+    const { audit, log } = this.#options
+    if (!isHeraldError(error)) log.error({ event: 'egress.failed', err: error }, 'signing a request failed')
+    const code = isHeraldError(error) ? error.code : 'ERR_INTERNAL'
+    const reason = isHeraldError(error) ? error.message : 'a defect in the host'
+    if (slot.refusal?.code === code) {
+      slot.refusal.count += 1
+      return
+    }
+    this.#gatherRefusal(slot)
+    slot.refusal = { code, reason, count: 0 }
+    audit({ kind: 'refused', ...this.#about(slot), code, reason, count: 1 })
+  }
+
+  /** The identity's own eviction takes with it what was obtained. */
+  #onIdentityChange(index: number, change: AudienceSvidChange): void {
+    const slot = this.#slots[index]
+    if (slot === undefined || change.kind !== 'evicted' || change.reason === 'capacity') return
+    if (!change.audiences.includes(audienceOf(slot.named.signing.binding))) return
+    slot.held.evict(change.reason)
+  }
+
+  #onHeldChange(index: number, change: HeldChange): void {
+    const slot = this.#slotAt(index)
+    this.#gatherSigned(slot)
+    slot.signed = undefined
+    slot.signer = undefined
+    if (change.kind === 'evicted') {
+      this.#options.audit({ ...this.#about(slot), ...change })
+      return
+    }
+    const { kind, svid, credentials } = change
+    const { expiresAt } = credentials
+    this.#options.audit({ kind, ...this.#about(slot), spiffeId: svid.spiffeId, tokenId: tokenIdOf(svid), expiresAt })
+  }
+
+  /** Turns what was counted since the last time into audit events. */
+  gather(): void {
+    for (const slot of this.#slots) {
+      this.#gatherSigned(slot)
+      this.#gatherRefusal(slot)
+    }
+  }
+
+  #gatherSigned(slot: Slot): void {
+    if (slot.signed === undefined || slot.signed.count === 0) return
+    this.#options.audit({ kind: 'signed', ...this.#about(slot), ...slot.signed })
+    slot.signed.count = 0
+  }
+
+  #gatherRefusal(slot: Slot): void {
+    const { refusal } = slot
+    slot.refusal = undefined
+    if (refusal !== undefined && refusal.count > 0)
+      this.#options.audit({ kind: 'refused', ...this.#about(slot), ...refusal })
+  }
+
+  #about({ named: { name, signing } }: Slot) {
+    const { origin, binding, method } = signing
+    return { component: this.#component, entry: name, origin, method: method.kind, audience: audienceOf(binding) }
+  }
+
+  release(): void {
+    if (this.#released) return
+    this.#released = true
+    this.gather()
+    for (const { held, identity } of this.#slots) {
+      held.close()
+      identity.release()
+    }
+    this.#options.onRelease()
+  }
+}

@@ -1,0 +1,67 @@
+import type { Clock } from '../../clock/clock.ts'
+import type { ComponentIdentity, SvidSource } from '../../identity/svid-source.ts'
+import type { Log } from '../../observability/log.ts'
+import type { Capability } from '../capability.ts'
+import { auditEgressToLog, type EgressAuditSink } from './egress-audit.ts'
+import { EgressBinding } from './egress-binding.ts'
+import { egressVersion, parseEgressConfig } from './egress-config.ts'
+
+export type EgressCapabilityOptions = {
+  /** Stays with its owner. What it evicts takes the credentials obtained with it along. */
+  readonly svids: Pick<SvidSource, 'open'>
+  /** For exchanges; the requests themselves are sent by the cell. */
+  readonly fetch: typeof globalThis.fetch
+  /** Whether credentials may be obtained at this machine's own loopback. For development and tests. */
+  readonly loopbackEndpoints: boolean
+  readonly clock: Clock
+  readonly log: Log
+  /** Default: the log. */
+  readonly audit?: EgressAuditSink
+  /** How often uses are gathered into one audit event, ms. Default: 10 s. */
+  readonly gatherMs?: number
+}
+
+/**
+ * `herald:egress/signing`: no guest imports it. For each `hostInterfaces` entry the host signs a component's outgoing requests to one
+ * origin, which `allowedHosts` must allow as well.
+ */
+export function createEgressCapability(options: EgressCapabilityOptions): Capability {
+  const { svids, fetch, loopbackEndpoints, clock, log, audit = auditEgressToLog(log), gatherMs = 10_000 } = options
+  const open = new Set<EgressBinding>()
+  const lifetime = new AbortController()
+
+  async function gatherForever(): Promise<void> {
+    for (;;) {
+      await clock.sleep(gatherMs, { signal: lifetime.signal })
+      for (const binding of open) binding.gather()
+    }
+  }
+
+  return {
+    name: 'egress',
+    interfaces: [`herald:egress/signing@${egressVersion}`],
+    accompanies: ['wasi:http/outgoing-handler@0.2.0'],
+    waits: [],
+    async start() {
+      gatherForever().catch(() => {})
+    },
+    async configure(component, entries) {
+      const signings = parseEgressConfig(entries, { loopbackEndpoints })
+      const identities: ComponentIdentity[] = []
+      try {
+        for (const { spiffeId } of signings) identities.push(svids.open(component, { spiffeId }))
+      } catch (error) {
+        for (const identity of identities) identity.release()
+        throw error
+      }
+      const onRelease = (): void => void open.delete(binding)
+      const binding = new EgressBinding({ component, signings, identities, fetch, clock, log, audit, onRelease })
+      open.add(binding)
+      return binding
+    },
+    async [Symbol.asyncDispose]() {
+      lifetime.abort()
+      for (const binding of [...open]) binding.release()
+    },
+  }
+}
