@@ -86,3 +86,8 @@ function homeDirectory(): string {
 
 /** Not by `userInfo`, which fails for such a user. */
 const userId = (): string => String(process.getuid?.() ?? 'user')
+
+/** What compilers get: all of this process's environment, as from a shell. */
+export function readBuildEnvironment(): Readonly<Record<string, string | undefined>> {
+  return process.env
+}

@@ -4,7 +4,7 @@ import { HeraldError } from '../errors/herald-error.ts'
 import { packageRoot } from './package-files.ts'
 import { writeWitDependencies } from './project-wit.ts'
 
-export const templates = ['c', 'js'] as const
+export const templates = ['c', 'js', 'python', 'go'] as const
 export type Template = (typeof templates)[number]
 
 /** What a project is made of, as folders of Herald's package: the examples are the templates, so that they are built by every test run. */
@@ -19,9 +19,18 @@ const parts: Readonly<Record<Template, readonly { from: string; to: string; only
     { from: 'components/hello-javascript/src', to: 'src' },
     { from: 'components/hello-javascript/wit', to: 'wit', only: /\.wit$/ },
   ],
+  python: [
+    { from: 'components/hello-python/src', to: 'src', only: /\.py$/ },
+    { from: 'components/hello-python/wit', to: 'wit', only: /\.wit$/ },
+  ],
+  go: [
+    { from: 'components/hello-go', to: '.', only: /^go\.mod$/ },
+    { from: 'components/hello-go/src', to: 'src', only: /\.go$/ },
+    { from: 'components/hello-go/wit', to: 'wit', only: /\.wit$/ },
+  ],
 }
 
-const placeholders = ['component-name', 'hello-javascript']
+const placeholders = ['component-name', 'hello-javascript', 'hello-python', 'hello-go']
 
 /** Makes the folder of a project with identity ready to use. @returns its files. @throws ERR_USAGE when something is there already */
 export async function newProject(template: Template, name: string, project: string): Promise<readonly string[]> {

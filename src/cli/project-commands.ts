@@ -7,7 +7,15 @@ import { printResult } from './output.ts'
 import { bytesText } from './progress-line.ts'
 
 /** `herald new` knows these; kept here so that help and completion need not load the rest. */
-const languages = ['c', 'js'] as const
+const languages = ['c', 'js', 'python', 'go'] as const
+
+/** What comes before the first build. */
+const prepare = {
+  c: '',
+  js: ' && npm install',
+  python: ' && python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1',
+  go: '',
+} as const
 
 export function addProjectCommands(program: Command, environment: CliEnvironment): void {
   const { cwd, stderr } = environment
@@ -19,7 +27,10 @@ export function addProjectCommands(program: Command, environment: CliEnvironment
         'Makes a folder with a component that says hello and answers with its own SPIFFE ID, its world with all WIT it needs, and a manifest. Then: herald build && herald dev.',
       )
       .addArgument(
-        new Argument('<language>', 'c needs clang and lld to build; js needs npm install').choices(languages),
+        new Argument(
+          '<language>',
+          'what it takes to build: c clang and lld, js npm install, python componentize-py, go Go 1.24',
+        ).choices(languages),
       )
       .argument('<name>', 'of the component, and of the folder: lower case words joined by -')
       .option('--to <directory>', 'the folder to make (default: NAME in this directory)'),
@@ -31,7 +42,7 @@ export function addProjectCommands(program: Command, environment: CliEnvironment
     printResult(environment, options.output, {
       value: { project, language, files },
       text: () =>
-        `${files.map((file) => `  ${join(shown, file)}\n`).join('')}Next: cd ${shown}${language === 'js' ? ' && npm install' : ''} && herald build && herald dev\n`,
+        `${files.map((file) => `  ${join(shown, file)}\n`).join('')}Next: cd ${shown}${prepare[language]} && herald build && herald dev\n`,
     })
   })
 
@@ -40,7 +51,7 @@ export function addProjectCommands(program: Command, environment: CliEnvironment
       .command('build')
       .summary('build a component project')
       .description(
-        'Builds the project of a directory by its language, into build/WORLD.wasm: C with clang and lld, JavaScript with esbuild and componentize-js of the project. A herald dev that runs it serves the new one at once.',
+        'Builds the project of a directory by its language, into build/WORLD.wasm: C with clang and lld, JavaScript with esbuild and componentize-js of the project, Python with componentize-py, Go with Go 1.24 or later. A herald dev that runs it serves the new one at once.',
       )
       .argument('[directory]', 'the project', '.'),
   ).action(async (directory: string, options: CommonOptions) => {

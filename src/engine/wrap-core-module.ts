@@ -6,7 +6,16 @@ import { componentEmbed, componentNew } from '@bytecodealliance/jco'
  */
 export async function wrapCoreModule(
   binary: Uint8Array,
-  { wit, world }: { readonly wit: string; readonly world: string },
+  {
+    wit,
+    world,
+    adapters = {},
+  }: {
+    readonly wit: string
+    readonly world: string
+    /** Modules that serve imports of another ABI, by the name of what they serve. Default: none. */
+    readonly adapters?: Readonly<Record<string, Uint8Array>>
+  },
 ): Promise<Uint8Array> {
-  return componentNew(await componentEmbed({ binary, witSource: wit, world }))
+  return componentNew(await componentEmbed({ binary, witSource: wit, world }), Object.entries(adapters))
 }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { buildComponents } from '../../scripts/build-components.ts'
+import { cacheDirectoryFor } from '../../scripts/servers/build-server.ts'
 import { runHerald, startHerald } from '../cli/herald-process.ts'
 import { httpCall } from '../support/http-call.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
@@ -9,13 +11,24 @@ import { temporaryDirectory } from '../support/temporary-directory.ts'
 // What a person does with a new idea: herald new, build, dev.
 const directory = temporaryDirectory()
 after(() => directory[Symbol.dispose]())
-const options = { cwd: directory.path, env: { XDG_RUNTIME_DIR: directory.path }, node: process.execPath }
+// componentize-py as the build of hello-python has installed it.
+await buildComponents(['hello-python'])
+const python = join(cacheDirectoryFor(process.env), 'python')
+const tools = join(python, readdirSync(python).find((name) => existsSync(join(python, name, 'componentize_py'))) ?? '')
+const env = {
+  XDG_RUNTIME_DIR: directory.path,
+  PATH: `${join(tools, 'bin')}:${process.env.PATH}`,
+  PYTHONPATH: tools,
+}
+const options = { cwd: directory.path, env, node: process.execPath }
 const run = (...args: string[]) => runHerald(args, options)
 const at = (...names: string[]): string => join(directory.path, ...names)
 
 for (const { language, name, hello } of [
   { language: 'c', name: 'order-api', hello: 'hello from order-api\n' },
   { language: 'js', name: 'shop-api', hello: 'hello from JavaScript\n' },
+  { language: 'go', name: 'stock-api', hello: 'hello from Go\n' },
+  { language: 'python', name: 'mail-api', hello: 'hello from Python\n' },
 ]) {
   test(`herald new ${language}: what it makes is built and says hello and its own SPIFFE ID`, async () => {
     const made = await run('new', language, name)
@@ -57,8 +70,8 @@ test('herald dev serves what herald build builds anew, and a mistake is reported
 
 for (const { args, problem } of [
   { args: ['new', 'c', 'Order'], problem: /ERR_USAGE: "Order" cannot name a component — lower case words/ },
-  { args: ['new', 'rust', 'x'], problem: /ERR_USAGE: .*Allowed choices are c, js/ },
-  { args: ['build', '.'], problem: /ERR_BUILD_FAILED: .*neither package\.json \(JavaScript\) nor src\/\*\.c \(C\)/ },
+  { args: ['new', 'rust', 'x'], problem: /ERR_USAGE: .*Allowed choices are c, js, python, go/ },
+  { args: ['build', '.'], problem: /ERR_BUILD_FAILED: .*there is none of package\.json \(JavaScript\), go\.mod/ },
 ]) {
   test(`herald ${args.join(' ')} says what to do`, async () => {
     const { exitCode, stderr } = await run(...args)
