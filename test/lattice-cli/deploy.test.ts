@@ -150,6 +150,34 @@ test('herald describe says all replicas and components of a workload, and what a
   assert.match(missing.stderr, /ERR_HOST_NOT_FOUND: no host host-z answers — there are: host-a, host-b, host-c/)
 })
 
+test('--wait waits for a host that fits; Ctrl-C ends it with 130 and without a word', async () => {
+  const file = house.manifest('late', { spec: '      hostSelector: {zone: z8}\n' })
+  await using interrupted = house.start('deploy', '-f', file, '--wait')
+  while (!interrupted.stderr.includes('waiting: no host takes work'))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  interrupted.interrupt()
+  const { exitCode, stderr } = await interrupted.exited
+  assert.equal(exitCode, 130)
+  assert.doesNotMatch(stderr, /ERR_/)
+  const deployed = house.json('deploy', '-f', file, '--wait')
+  const late = await house.host('host-late', '--label', 'zone=z8')
+  assert.deepEqual(hostsOf(await deployed), ['host-late'])
+  assert.equal((await house.json('host', 'drain', 'host-late', '--force')).left, true)
+  assert.equal((await late.herald.exited).exitCode, 0)
+})
+
+test('a deploy that is interrupted while hosts start takes back what it began', async () => {
+  await using interrupted = house.start('deploy', '-f', house.manifest('cut', { replicas: 40 }))
+  while (!interrupted.stderr.includes('starting on')) await new Promise((resolve) => setTimeout(resolve, 5))
+  interrupted.interrupt()
+  assert.equal((await interrupted.exited).exitCode, 130)
+  const untilMs = Date.now() + 30_000
+  const left = async (): Promise<Replica[]> =>
+    (await house.json('get', 'workloads')).workloads.filter(({ name }: { name: string }) => name === 'cut')
+  while ((await left()).length > 0 && Date.now() < untilMs) await new Promise((resolve) => setTimeout(resolve, 500))
+  assert.deepEqual(await left(), [])
+})
+
 test('herald host drain moves what was deployed, and the host ends with 0', async () => {
   const counted = (await house.json('get', 'workloads', 'spread')).workloads.length
   const drained = await house.json('host', 'drain', 'host-c')

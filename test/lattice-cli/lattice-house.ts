@@ -17,6 +17,7 @@ export interface LatticeHouse extends AsyncDisposable {
   // biome-ignore lint/suspicious/noExplicitAny: tests compare it field by field
   json(...args: string[]): Promise<any>
   run(...args: string[]): Promise<HeraldRun>
+  start(...args: string[]): HeraldProcess
   /** A real host on the lattice, its identities refused for want of SPIRE. */
   host(name: string, ...more: string[]): Promise<LatticeHost>
   manifest(name: string, options?: ManifestOptions): string
@@ -59,6 +60,7 @@ export async function startLatticeHouse(): Promise<LatticeHouse> {
     directory,
     image,
     run,
+    start: (...args) => startHerald(args, options),
     async json(...args) {
       const { exitCode, stdout, stderr } = await run(...args, '--output', 'json')
       if (exitCode !== 0) throw new Error(`herald ${args.join(' ')} ended with ${exitCode}: ${stderr}`)
