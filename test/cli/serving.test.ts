@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import { buildComponents } from '../../scripts/build-components.ts'
+import { httpCall } from '../support/http-call.ts'
 import { runHerald, startHerald } from './herald-process.ts'
 
 const directory = await mkdtemp(join(tmpdir(), 'herald-serving-'))
@@ -194,7 +195,8 @@ test('a component that is built anew is served anew without a failed request, an
   let asking = true
   const answers = (async () => {
     const statuses: number[] = []
-    while (asking) statuses.push((await fetch(url)).status)
+    // A connection each: a kept one may be closed as idle in the moment that this slow client takes it up again.
+    while (asking) statuses.push((await httpCall(url)).status)
     return statuses
   })()
   const whoami = await readFile(fileOf('whoami-c'))

@@ -40,7 +40,8 @@ test('a timer blocks the guest while the event loop goes on', async () => {
     const before = clock.now(); clock.subscribeDuration(60_000_000n).block(); return clock.now() - before`)
   clearInterval(interval)
   ok(Number(elapsed) >= 60e6, `${elapsed} ns`)
-  ok(ticks >= 3, `${ticks} ticks`)
+  // A loop that was blocked has not ticked at all; how often it does otherwise is the machine's business.
+  ok(ticks >= 1, `${ticks} ticks`)
 })
 
 test('poll answers with every pollable that is ready and waits for the first', async () => {
