@@ -13,7 +13,7 @@ import { startRedis } from '../test/support/redis.ts'
 import { type BenchRun, summarize } from './result.ts'
 
 const execute = promisify(execFile)
-const messages = 100_000
+const messages = 200_000
 
 /** Gets of a guest over those of the raw client in this process, and messages of a guest's handler over those of a plain subscriber. */
 export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {

@@ -4,6 +4,10 @@ import type { BrokerMessage, HandledBatch, MessageBatch, MessagingAnswer } from 
 
 type Publishing = PromiseWithResolvers<void> & { readonly message: BrokerMessage }
 
+/** Calls at once to begin with, and how many more each turn; at most as many as a component has instances. */
+const callsPerTurn = 4
+const maxCalls = 64
+
 /** `wasmcloud:messaging` in the cell. Messages come in batches, and what is done or published in one turn of the event loop goes back together. */
 export function openCapability(_config: unknown, channel: CellChannel): CellCapability {
   const never = new AbortController().signal
@@ -51,27 +55,58 @@ export function openCapability(_config: unknown, channel: CellChannel): CellCapa
     }
   }
 
+  const queue: { readonly id: number; readonly message: BrokerMessage }[] = []
+  let next = 0
+  let running = 0
+  let widening = false
+
+  /**
+   * One call follows the other, on few instances that are warm. Only a handler that waits for something, so that a turn of the event loop
+   * passes with messages left, gets more company.
+   */
+  function run(atMost: number): void {
+    while (running < atMost && next < queue.length) start()
+    if (next === queue.length) {
+      queue.length = 0
+      next = 0
+    } else if (!widening) {
+      widening = true
+      setImmediate(() => {
+        widening = false
+        run(Math.min(running + callsPerTurn, maxCalls))
+      })
+    }
+  }
+
+  function start(): void {
+    const { id, message } = queue[next++]!
+    running += 1
+    channel.callGuest!('wasmcloud:messaging/handler', 'handleMessage', [message]).then(
+      () => done(id),
+      (error) => {
+        failures.push([ids.length, reasonOf(error)])
+        done(id)
+      },
+    )
+  }
+
+  function done(id: number): void {
+    running -= 1
+    ids.push(id)
+    if (!scheduled) soon()
+    if (next < queue.length) start()
+  }
+
   channel.onMessage((message) => {
     const batch = message as MessageBatch
     let from = 0
     for (const [index, id] of batch.ids.entries()) {
       const end = batch.ends[index]!
-      const args = [
-        { subject: batch.subjects[index]!, body: batch.bytes.subarray(from, end), replyTo: batch.replies[index] },
-      ]
+      const body = batch.bytes.subarray(from, end)
       from = end
-      channel.callGuest!('wasmcloud:messaging/handler', 'handleMessage', args).then(
-        () => {
-          ids.push(id)
-          soon()
-        },
-        (error) => {
-          failures.push([ids.length, reasonOf(error)])
-          ids.push(id)
-          soon()
-        },
-      )
+      queue.push({ id, message: { subject: batch.subjects[index]!, body, replyTo: batch.replies[index] } })
     }
+    run(callsPerTurn)
   })
 
   return {
