@@ -61,6 +61,8 @@ export async function openHelmChart(name: string): Promise<HelmChart> {
       signal: AbortSignal.timeout(120_000),
       env: {
         PATH: process.env.PATH,
+        // Where it keeps what it discovers of a cluster; without it that is below the current folder.
+        HOME: workspace.path,
         // Nothing of this machine's own configuration, and no cluster but the one that is meant.
         HELM_CONFIG_HOME: join(workspace.path, 'helm/config'),
         HELM_CACHE_HOME: join(workspace.path, 'helm/cache'),
