@@ -3,16 +3,33 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { arch, cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { buildComponents } from '../scripts/build-components.ts'
+import { ensureDebianPackages, wasmCompilerPackages } from '../scripts/servers.ts'
 import type { BenchResult, BenchRun } from './result.ts'
 
-const benches: Record<string, { about: string; load: () => Promise<{ run: BenchRun }> }> = {
+type Bench = {
+  readonly about: string
+  /** Components that are built first, if need be. */
+  readonly components?: readonly string[]
+  /** Debian packages that are installed first, if need be. */
+  readonly packages?: readonly string[]
+  readonly load: () => Promise<{ run: BenchRun }>
+}
+
+const benches: Record<string, Bench> = {
   capabilities: {
     about: 'keyvalue gets of a guest against the raw client, messages of a handler against a plain subscriber',
     load: () => import('./capabilities.ts'),
   },
-  http: { about: 'the C component behind the ingress against bare node:http', load: () => import('./http.ts') },
+  http: {
+    about: 'the C component behind the ingress against bare node:http',
+    components: ['hello-c'],
+    packages: ['wrk'],
+    load: () => import('./http.ts'),
+  },
   identity: {
     about: 'store.get warm from the guest, cold against a raw gRPC call',
+    components: ['whoami-c'],
     load: () => import('./identity.ts'),
   },
 }
@@ -46,11 +63,17 @@ const machine = {
   node: process.versions.node,
   v8: process.versions.v8,
 }
+const progress = (line: string) => console.error(line)
+const { components = [], packages = [] } = bench
+await ensureDebianPackages([...packages, ...(components.length > 0 ? wasmCompilerPackages : [])], {
+  purpose: 'this bench',
+})
+if (components.length > 0) await buildComponents(components, { log: progress })
 const { run } = await bench.load()
 const results: BenchResult[] = await run({
   rounds: Number(values.rounds),
   secondsPerRound: Number(values.seconds),
-  say: (line) => console.error(line),
+  say: progress,
 })
 
 const report = {
