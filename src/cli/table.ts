@@ -8,13 +8,16 @@ export type Column<T> = {
   readonly paint?: (text: string, row: T) => string
   /** Only with `-o wide`. */
   readonly wide?: boolean
+  /** Cut before the others where a row does not fit: what a name is needed for is not in it. */
+  readonly elastic?: boolean
 }
 
 const gap = '  '
 const narrowest = 6
 
 /**
- * Columns by their content. On a terminal the widest ones are cut until a row fits, so that no row wraps; elsewhere nothing is cut.
+ * Columns by their content. On a terminal the widest ones, elastic ones first, are cut until a row fits, so that no row wraps; elsewhere
+ * nothing is cut.
  * What comes from others cannot move the cursor: control characters are taken out.
  */
 export function table<T>(
@@ -25,7 +28,7 @@ export function table<T>(
   const shown = columns.filter((column) => wide || column.wide !== true)
   const cells = rows.map((row) => shown.map(({ cell }) => clean(cell(row))))
   const widths = shown.map(({ title }, at) => Math.max(title.length, ...cells.map((row) => row[at]?.length ?? 0)))
-  if (style.width !== undefined) shrink(widths, style.width - gap.length * (shown.length - 1))
+  if (style.width !== undefined) shrink(widths, shown, style.width - gap.length * (shown.length - 1))
   const line = (texts: readonly string[], paint: (text: string, at: number) => string): string =>
     texts
       .map((text, at) => {
@@ -45,14 +48,18 @@ export function table<T>(
   return `${[head, ...body].join('\n')}\n`
 }
 
-/** Takes from the widest column, one character at a time, until all fit. */
-function shrink(widths: number[], room: number): void {
+/** Takes from the widest column, one character at a time, until all fit: of the elastic ones as long as they have any to give. */
+function shrink(widths: number[], columns: readonly { readonly elastic?: boolean }[], room: number): void {
   let over = widths.reduce((sum, width) => sum + width, 0) - room
-  while (over > 0) {
-    const widest = widths.indexOf(Math.max(...widths))
-    if ((widths[widest] ?? 0) <= narrowest) return
-    widths[widest] = (widths[widest] ?? 0) - 1
-    over--
+  for (const all of [false, true]) {
+    while (over > 0) {
+      const given = widths.map((width, at) => (all || columns[at]?.elastic === true ? width : 0))
+      const most = Math.max(...given)
+      if (most <= narrowest) break
+      const widest = given.indexOf(most)
+      widths[widest] = most - 1
+      over--
+    }
   }
 }
 

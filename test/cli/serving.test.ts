@@ -88,6 +88,10 @@ test('herald dev says in words where it serves, which identity each component ha
     herald.stdout,
     /^Serving .*hello-c\.wasm, with identities for development only:\n {2}hello-c {2}http:\/\/127\.0\.0\.1:\d+\n +spiffe:\/\/development\.local\/default\/hello-c\n +does not import wasmcloud:identity: it gets no tokens\n {2}issuer {3}http:\/\/127/,
   )
+  assert.match(
+    herald.stdout,
+    /Every call gets a fresh instance, as without poolSize in a manifest; --pool-size keeps some/,
+  )
   herald.kill('SIGTERM')
   assert.equal((await herald.exited).exitCode, 0)
 })

@@ -23,6 +23,13 @@ for (const width of [40, 60, 80, 120]) {
   })
 }
 
+test('an elastic column gives way before a name does', () => {
+  const elastic = columns.map((column) => ({ ...column, elastic: column.title === 'IMAGE' }))
+  const text = table(rows, elastic, { style: styleFor(stream(true, 40), true) })
+  assert.match(text, /^a-longer-name {2}b$/m)
+  assert.match(text, /^a {14}registry\.example\/team\/he…$/m)
+})
+
 test('where there is no terminal nothing is cut and nothing coloured', () => {
   const text = table(rows, columns, { style: styleFor(stream(false), false) })
   assert.ok(text.includes(rows[0]?.image ?? 'x'))
