@@ -6,6 +6,9 @@ import { wasiInterfaces } from '../wasi/wasi-interfaces.ts'
 /** Beside WASI: what the capabilities that wire-host.ts puts into a host serve. A test compares it with them. */
 export const capabilityInterfaces: readonly { readonly capability: string; readonly interface: string }[] = [
   { capability: 'identity', interface: 'wasmcloud:identity/store@0.0.1' },
+  { capability: 'herald-identity', interface: 'herald:identity/component@0.1.0' },
+  { capability: 'herald-identity', interface: 'herald:identity/verifier@0.1.0' },
+  { capability: 'herald-identity', interface: 'herald:identity/x509@0.1.0' },
   { capability: 'credentials', interface: 'herald:credentials/store@0.1.0' },
   { capability: 'egress', interface: 'herald:egress/signing@0.1.0' },
   { capability: 'config', interface: 'wasi:config/store@0.2.0-rc.1' },

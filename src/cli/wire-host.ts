@@ -1,10 +1,12 @@
 import { createCredentialsCapability } from '../capabilities/credentials/credentials-capability.ts'
 import { createEgressCapability } from '../capabilities/egress/egress-capability.ts'
+import { createHeraldIdentityCapability } from '../capabilities/herald-identity/herald-identity-capability.ts'
 import { createIdentityCapability } from '../capabilities/identity/identity-capability.ts'
 import { systemClock } from '../clock/clock.ts'
 import { createEngine } from '../engine/create-engine.ts'
 import { defaultLimits } from '../engine/default-limits.ts'
 import { createHost, type Host, type StopOptions } from '../host/host.ts'
+import { createJwtVerifier } from '../identity/jwt-verifier.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
 import { createSvidSource } from '../identity/svid-source.ts'
 import { createIngress } from '../ingress/create-ingress.ts'
@@ -64,6 +66,9 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
   const egress = stack.use(
     createEgressCapability({ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log }),
   )
+  const heraldIdentity = stack.use(
+    createHeraldIdentityCapability({ svids, verifier: createJwtVerifier({ authority, clock }), clock, log }),
+  )
   const backed = stack.use(createBackedCapabilities({ ...options, svids }))
   const engine = stack.use(createEngine({ log, clock }))
   const ingress = stack.use(await createIngress({ ...options.http, timed: operations !== undefined, log }))
@@ -72,7 +77,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       {
         engine,
         ingress,
-        capabilities: [identity, credentials, egress, ...backed.all],
+        capabilities: [identity, heraldIdentity, credentials, egress, ...backed.all],
         lattice: options.lattice,
         environment: options.environment,
         labels: options.labels,

@@ -196,6 +196,8 @@ export const errorCodes = {
     exitCode: 3,
     meaning: 'A JWT-SVID is signed by a key that the bundle of its trust domain does not hold.',
   },
+  ERR_X509_SVID_INVALID: { exitCode: 3, meaning: 'What the authority gave is not an X.509-SVID.' },
+  ERR_X509_SVID_UNAVAILABLE: { exitCode: 3, meaning: 'The authority gives the component no valid X.509-SVID.' },
   ERR_JWT_SVID_UNTRUSTED: {
     exitCode: 3,
     meaning: 'A JWT-SVID failed verification: wrong signature, audience or trust domain.',

@@ -2,6 +2,7 @@ import type { Clock } from '../clock/clock.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
 import type { SpiffeId } from '../spiffe/spiffe-id.ts'
+import { ComponentX509 } from './component-x509.ts'
 import type { Selector } from './selectors.ts'
 import type { SvidAuthority } from './svid-authority.ts'
 import { chooseJwtSvid } from './svid-choice.ts'
@@ -37,8 +38,13 @@ export class ComponentSvids {
   #watching = false
   #doubt: AbortController | undefined
 
+  /** Opens its own stream when it is first asked. */
+  readonly x509: ComponentX509
+
   constructor(options: ComponentSvidsOptions) {
     this.#options = options
+    const { callerWaitMs } = options.tuning
+    this.x509 = new ComponentX509({ ...options, callerWaitMs })
   }
 
   /** @throws ERR_AUDIENCE_INVALID and the refusals that `SvidSource` documents. */
@@ -75,6 +81,7 @@ export class ComponentSvids {
   close(): void {
     const reason = new HeraldError('ERR_SVID_SOURCE_CLOSED', 'the component is gone')
     this.#lifetime.abort(reason)
+    this.x509.close()
     for (const slot of this.#slots.values()) {
       slot.close(reason)
       this.#options.onForget(slot)

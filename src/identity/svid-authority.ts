@@ -2,6 +2,7 @@ import type { HeraldError } from '../errors/herald-error.ts'
 import type { JwtBundle } from '../spiffe/jwt-bundle.ts'
 import type { SpiffeId } from '../spiffe/spiffe-id.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
+import type { X509Svid } from '../spiffe/x509-svid.ts'
 import type { Selector } from './selectors.ts'
 
 /** Whoever issues SVIDs: SPIRE, or the embedded development authority. Believes the selectors it is given. */
@@ -24,9 +25,12 @@ export interface SvidAuthority extends AsyncDisposable {
   /**
    * The SPIFFE IDs that a component with these selectors is entitled to, at once and at every change: what is missing from an update
    * has been revoked, except that the first update after the start or an interruption may come too early and be empty. Reconnects
-   * by itself; ends without error when the signal aborts.
+   * by itself; ends without error when the signal aborts. `withSvids`: also the certificates and keys, from an authority that issues them.
    */
-  watchX509(request: { selectors: readonly Selector[] }, options: { signal: AbortSignal }): AsyncIterable<X509Update>
+  watchX509(
+    request: { selectors: readonly Selector[] },
+    options: { signal: AbortSignal; withSvids?: boolean },
+  ): AsyncIterable<X509Update>
 
   /** The keys of a trust domain as last learned; from memory. */
   currentJwtBundle(trustDomain: TrustDomain): JwtBundle | undefined
@@ -52,7 +56,7 @@ export type IssuedJwtSvid = {
 }
 
 export type X509Update =
-  | { readonly kind: 'entitled'; readonly spiffeIds: readonly SpiffeId[] }
+  | { readonly kind: 'entitled'; readonly spiffeIds: readonly SpiffeId[]; readonly svids?: readonly X509Svid[] }
   | { readonly kind: 'interrupted'; readonly error: HeraldError }
 
 export type AuthorityStatus =

@@ -2,6 +2,7 @@ import type { Clock } from '../clock/clock.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
 import type { SpiffeId } from '../spiffe/spiffe-id.ts'
+import type { X509Svid } from '../spiffe/x509-svid.ts'
 import type { ComponentFacts } from './component-facts.ts'
 import { type AudienceSvidChange, ComponentSvids } from './component-svids.ts'
 import { type Selector, selectorsOf } from './selectors.ts'
@@ -34,6 +35,10 @@ export interface ComponentIdentity {
    * same, or is away; one that was never fetched is left alone. Never rejects.
    */
   refetchJwtSvid(audiences: readonly string[], options: { signal: AbortSignal }): Promise<void>
+  /** Its SPIFFE ID, without a token. @throws like {@link fetchJwtSvid} */
+  fetchSubject(options: { signal: AbortSignal }): Promise<SpiffeId>
+  /** Its current X.509-SVID, kept current in the background. @throws like {@link fetchJwtSvid} · ERR_X509_SVID_UNAVAILABLE */
+  fetchX509Svid(options: { signal: AbortSignal }): Promise<X509Svid>
   /** Renewals and evictions of what was fetched. Returns the function that ends it. */
   onChange(listener: (change: AudienceSvidChange) => void): () => void
   /** Idempotent. */
@@ -97,6 +102,14 @@ export function createSvidSource({
         },
         async refetchJwtSvid(audiences, { signal }) {
           if (!released) await entry.svids.refetch(audiences, signal)
+        },
+        async fetchSubject({ signal }) {
+          if (released) throw new HeraldError('ERR_SVID_SOURCE_CLOSED', 'the component is gone')
+          return entry.svids.x509.subject(signal)
+        },
+        async fetchX509Svid({ signal }) {
+          if (released) throw new HeraldError('ERR_SVID_SOURCE_CLOSED', 'the component is gone')
+          return entry.svids.x509.svid(signal)
         },
         onChange(listener) {
           const unsubscribe = entry.svids.onChange(listener)

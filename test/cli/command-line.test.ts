@@ -8,6 +8,7 @@ import { parse as parseYaml } from 'yaml'
 import { buildComponents } from '../../scripts/build-components.ts'
 import { createCredentialsCapability } from '../../src/capabilities/credentials/credentials-capability.ts'
 import { createEgressCapability } from '../../src/capabilities/egress/egress-capability.ts'
+import { createHeraldIdentityCapability } from '../../src/capabilities/herald-identity/herald-identity-capability.ts'
 import { createIdentityCapability } from '../../src/capabilities/identity/identity-capability.ts'
 import { assessComponent, capabilityInterfaces } from '../../src/cli/assess-component.ts'
 import { createBackedCapabilities } from '../../src/cli/backed-capabilities.ts'
@@ -207,12 +208,14 @@ test('herald inspect knows the interfaces of every capability a host is given', 
   const svids = { open: () => assert.fail('not asked'), heldCount: () => 0, async [Symbol.asyncDispose]() {} }
   const options = { svids, fetch, loopbackEndpoints: false, log: createLog({ level: 'silent' }), clock: systemClock }
   await using identity = createIdentityCapability(options)
+  const verifier = { verify: () => assert.fail('not asked') }
+  await using heraldIdentity = createHeraldIdentityCapability({ ...options, verifier })
   await using credentials = createCredentialsCapability(options)
   await using egress = createEgressCapability(options)
   await using backed = createBackedCapabilities(options)
   assert.deepEqual(
     capabilityInterfaces,
-    [identity, credentials, egress, ...backed.all].flatMap(({ name, interfaces }) =>
+    [identity, heraldIdentity, credentials, egress, ...backed.all].flatMap(({ name, interfaces }) =>
       interfaces.map((served) => ({ capability: name, interface: served })),
     ),
   )

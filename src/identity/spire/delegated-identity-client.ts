@@ -16,7 +16,10 @@ import type { Selector } from '../selectors.ts'
 export type WireSpiffeId = { readonly trust_domain: string; readonly path: string }
 export type FetchJwtSvidsResponse = { readonly svids: readonly { readonly token: string; readonly hint: string }[] }
 export type X509SvidsResponse = {
-  readonly x509_svids: readonly { readonly x509_svid: { readonly id: WireSpiffeId | null } | null }[]
+  readonly x509_svids: readonly {
+    readonly x509_svid: { readonly id: WireSpiffeId | null; readonly cert_chain: readonly Buffer[] } | null
+    readonly x509_svid_key: Buffer
+  }[]
 }
 export type JwtBundlesResponse = { readonly bundles: Readonly<Record<string, Buffer>> }
 

@@ -2,6 +2,7 @@ import type { Clock } from '../../clock/clock.ts'
 import { HeraldError } from '../../errors/herald-error.ts'
 import type { Log } from '../../observability/log.ts'
 import { parseSpiffeId, type SpiffeId } from '../../spiffe/spiffe-id.ts'
+import { parseX509Svid, type X509Svid } from '../../spiffe/x509-svid.ts'
 import type { Selector } from '../selectors.ts'
 import type { IssuedJwtSvid, SvidAuthority, X509Update } from '../svid-authority.ts'
 import {
@@ -72,7 +73,7 @@ class SpireAuthority implements SvidAuthority {
 
   async *watchX509(
     { selectors }: { selectors: readonly Selector[] },
-    { signal: call }: { signal: AbortSignal },
+    { signal: call, withSvids = false }: { signal: AbortSignal; withSvids?: boolean },
   ): AsyncGenerator<X509Update> {
     const { clock, adminSocketPath } = this.#options
     const signal = AbortSignal.any([call, this.#lifetime.signal])
@@ -81,7 +82,10 @@ class SpireAuthority implements SvidAuthority {
       try {
         for await (const message of this.#client.subscribeToX509Svids({ selectors }, { signal, waitForReady: true })) {
           failures = 0
-          yield { kind: 'entitled', spiffeIds: spiffeIdsOf(message) }
+          const spiffeIds = spiffeIdsOf(message)
+          yield withSvids
+            ? { kind: 'entitled', spiffeIds, svids: this.#svidsOf(message) }
+            : { kind: 'entitled', spiffeIds }
         }
       } catch (cause) {
         yield { kind: 'interrupted', error: fromSpireStatus(cause, adminSocketPath) }
@@ -129,6 +133,18 @@ class SpireAuthority implements SvidAuthority {
     } catch (error) {
       return error as HeraldError
     }
+  }
+
+  #svidsOf({ x509_svids }: X509SvidsResponse): readonly X509Svid[] {
+    const svids: X509Svid[] = []
+    for (const { x509_svid, x509_svid_key } of x509_svids) {
+      try {
+        svids.push(parseX509Svid(x509_svid?.cert_chain ?? [], x509_svid_key))
+      } catch (error) {
+        this.#options.log.error({ event: 'svid.x509.unreadable', err: error }, 'an X.509-SVID of SPIRE cannot be used')
+      }
+    }
+    return svids
   }
 
   async #withHostSpiffeId(error: HeraldError): Promise<HeraldError> {

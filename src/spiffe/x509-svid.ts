@@ -1,0 +1,76 @@
+import { constants, createHash, createPrivateKey, type KeyObject, sign, X509Certificate } from 'node:crypto'
+import { HeraldError } from '../errors/herald-error.ts'
+import { parseSpiffeId, type SpiffeId } from './spiffe-id.ts'
+
+export type X509Signature = { readonly algorithm: string; readonly bytes: Buffer; readonly certificateSha256: Buffer }
+
+/** An X.509-SVID with its key. The key never comes out: {@link X509Svid.sign} uses it. Only {@link parseX509Svid} makes one. */
+export class X509Svid {
+  readonly spiffeId: SpiffeId
+  /** DER, leaf first. */
+  readonly certificates: readonly Buffer[]
+  /** Of the leaf. */
+  readonly expiresAt: Date
+  readonly #key: KeyObject
+
+  constructor(spiffeId: SpiffeId, certificates: readonly Buffer[], expiresAt: Date, key: KeyObject) {
+    this.spiffeId = spiffeId
+    this.certificates = certificates
+    this.expiresAt = expiresAt
+    this.#key = key
+  }
+
+  sign(data: Uint8Array): X509Signature {
+    const [leaf] = this.certificates
+    const certificateSha256 = createHash('sha256').update(leaf!).digest()
+    switch (this.#key.asymmetricKeyType) {
+      case 'ed25519':
+        return { algorithm: 'ed25519', bytes: sign(undefined, data, this.#key), certificateSha256 }
+      case 'rsa': {
+        const options = {
+          key: this.#key,
+          padding: constants.RSA_PKCS1_PSS_PADDING,
+          saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
+        }
+        return { algorithm: 'rsa-pss-sha256', bytes: sign('sha256', data, options), certificateSha256 }
+      }
+      default: {
+        const hash = hashOfCurve[this.#key.asymmetricKeyDetails?.namedCurve ?? ''] ?? 'sha256'
+        return { algorithm: `ecdsa-${hash}`, bytes: sign(hash, data, this.#key), certificateSha256 }
+      }
+    }
+  }
+}
+
+const hashOfCurve: Readonly<Record<string, string>> = { prime256v1: 'sha256', secp384r1: 'sha384', secp521r1: 'sha512' }
+
+/**
+ * X509-SVID §2, §4: the leaf has exactly one URI SAN, which is the SPIFFE ID, is no CA, and belongs to the key.
+ * @param key PKCS#8, DER
+ * @throws ERR_X509_SVID_INVALID
+ */
+export function parseX509Svid(certificates: readonly Buffer[], key: Buffer): X509Svid {
+  const [leafDer] = certificates
+  if (leafDer === undefined) throw invalid('it has no certificate')
+  try {
+    const leaf = new X509Certificate(leafDer)
+    const uris = (leaf.subjectAltName ?? '').split(', ').filter((name) => name.startsWith('URI:'))
+    const [uri] = uris
+    if (uri === undefined || uris.length > 1) throw new Error('its leaf has not exactly one URI')
+    if (leaf.ca) throw new Error('its leaf is a CA')
+    const privateKey = createPrivateKey({ key, format: 'der', type: 'pkcs8' })
+    if (!leaf.checkPrivateKey(privateKey)) throw new Error('its key is not the one of its leaf')
+    return new X509Svid(parseSpiffeId(uri.slice('URI:'.length)), certificates, leaf.validToDate, privateKey)
+  } catch (cause) {
+    // Errors of the key's parser may hold what they could not parse.
+    throw invalid(cause instanceof HeraldError || isPlain(cause) ? (cause as Error).message : 'it cannot be read')
+  }
+}
+
+function isPlain(error: unknown): boolean {
+  return error instanceof Error && !('code' in error)
+}
+
+function invalid(why: string): HeraldError {
+  return new HeraldError('ERR_X509_SVID_INVALID', `not an X.509-SVID: ${why}`)
+}
