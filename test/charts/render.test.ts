@@ -176,8 +176,19 @@ for (const [drainTimeout, seconds] of [
   })
 }
 
+// docs/decisions/upstream-operator.md: a hook would hold SIGTERM back, and the host would go on announcing itself.
+test('a host is told of its end at once, and serves on by itself instead of by a preStop hook', async () => {
+  const values = { ...leastValues, host: { endpointRemovalSeconds: 7, stopDelay: '4s' } }
+  const container = podOf(hostOf(await chart.template(values))).spec.containers.find(({ name }) => name === 'host')
+  assert.ok(container)
+  assert.equal(container.lifecycle, undefined)
+  assert.ok(container.args.includes('--drain-delay=7s'), container.args.join(' '))
+  assert.ok(container.args.includes('--stop-delay=4s'), container.args.join(' '))
+})
+
 type Container = {
   readonly name: string
+  readonly lifecycle?: object
   readonly args: readonly string[]
   readonly securityContext: { readonly readOnlyRootFilesystem: boolean }
   readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[]
