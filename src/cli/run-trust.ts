@@ -35,13 +35,12 @@ export async function runTrust(
   stdout.write(options.output === 'json' ? `${JSON.stringify(policy)}\n` : trustScript(policy))
 }
 
-/** The least that tells a component from every other one of the trust domain, whatever its image. */
+/**
+ * What tells a component of one tenant from those of all others, whatever its image: names are the tenants' to choose, namespaces are not.
+ * Not the workload: upstream's operator gives it another name with every rollout.
+ */
 function selectorsFor({ workload, componentName }: WorkloadSubject): readonly string[] {
-  return [
-    `wasmcloud:component:${componentName}`,
-    `wasmcloud:namespace:${workload.namespace}`,
-    `wasmcloud:workload:${workload.name}`,
-  ]
+  return [`wasmcloud:component:${componentName}`, `wasmcloud:namespace:${workload.namespace}`]
 }
 
 function spiffeIdFor(subject: WorkloadSubject | undefined, options: TrustCommandOptions): string {
