@@ -9,18 +9,18 @@ const keptCount = 16
 /** V8 notes with each memory the instances that have had it. */
 const maxUses = 1_000
 
-type Shelved = { readonly memory: WebAssembly.Memory; readonly spec: HostedMemory; uses: number }
+export type ShelvedMemory = { readonly memory: WebAssembly.Memory; readonly spec: HostedMemory; uses: number }
 
 /**
  * Linear memories from instance to instance, wiped in between. Making one costs a mapping, its page faults and, worst, the garbage
  * collector's attention: V8 counts its bytes and collects the whole heap every hundred instances.
  */
 export class MemoryShelf {
-  #shelf: Shelved[] = []
+  #shelf: ShelvedMemory[] = []
   #bytes = 0
 
   /** All zero, of the size that `spec` says. */
-  take(spec: HostedMemory): Shelved {
+  take(spec: HostedMemory): ShelvedMemory {
     const index = this.#shelf.findIndex(
       (each) => each.spec.initial === spec.initial && each.spec.maximum === spec.maximum,
     )
@@ -32,7 +32,7 @@ export class MemoryShelf {
   }
 
   /** @param shelved nothing of the instance that had it may run any more */
-  give(shelved: Shelved): void {
+  give(shelved: ShelvedMemory): void {
     const { buffer } = shelved.memory
     const bytes = shelved.spec.initial * pageBytes
     // One that has grown cannot shrink again.
@@ -43,5 +43,3 @@ export class MemoryShelf {
     this.#bytes += bytes
   }
 }
-
-export type { Shelved as ShelvedMemory }
