@@ -99,7 +99,9 @@ function importMemory(sections: { id: number; body: Uint8Array }[], { initial, m
   const count = reader.u32()
   const rest = imports.body.subarray(reader.offset)
   if (importsMemory(new WasmReader(imports.body))) return false
-  imports.body = new Uint8Array(Buffer.concat([Uint8Array.from(encodeUnsigned(count + 1)), rest, Uint8Array.from(entry)]))
+  imports.body = new Uint8Array(
+    Buffer.concat([Uint8Array.from(encodeUnsigned(count + 1)), rest, Uint8Array.from(entry)]),
+  )
   return true
 }
 

@@ -180,7 +180,10 @@ export const errorCodes = {
     meaning: 'A workload came from the operator or from a manifest file of its host, which would bring it back.',
   },
   ERR_CALL_FAILED: { exitCode: 4, meaning: 'An HTTP request of herald call was not answered.' },
-  ERR_CALL_STATUS: { exitCode: 1, meaning: 'An HTTP request of herald call was answered with a status of 400 or more.' },
+  ERR_CALL_STATUS: {
+    exitCode: 1,
+    meaning: 'An HTTP request of herald call was answered with a status of 400 or more.',
+  },
   ERR_CONTEXT_INVALID: { exitCode: 2, meaning: 'The file of contexts cannot be read, or has no such context.' },
   ERR_BUILD_FAILED: { exitCode: 2, meaning: 'A project could not be built; the compiler said why.' },
   ERR_BUILD_TOOL_MISSING: { exitCode: 2, meaning: 'A program or package that a build needs is not installed.' },
