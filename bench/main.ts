@@ -32,6 +32,7 @@ const benches: Record<string, Bench> = {
     components: ['whoami-c'],
     load: () => import('./identity.ts'),
   },
+  renewal: { about: 'how evenly 10,000 identities are renewed', load: () => import('./renewal.ts') },
 }
 
 const { values, positionals } = parseArgs({

@@ -3,6 +3,7 @@ import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
 import type { SpiffeId } from '../spiffe/spiffe-id.ts'
 import { ComponentX509 } from './component-x509.ts'
+import type { RenewalSchedule } from './renewal-schedule.ts'
 import type { Selector } from './selectors.ts'
 import type { SvidAuthority } from './svid-authority.ts'
 import { chooseJwtSvid } from './svid-choice.ts'
@@ -21,6 +22,8 @@ export type ComponentSvidsOptions = {
   readonly clock: Clock
   readonly random: () => number
   readonly tuning: SvidTuning
+  /** Of all components of the host. */
+  readonly schedule: RenewalSchedule
   readonly log: Log
   /** Called whenever a slot is used, so that the owner can keep the number of slots within bounds. */
   readonly onUse: (slot: SvidSlot, drop: () => void) => void
@@ -91,11 +94,12 @@ export class ComponentSvids {
   }
 
   #openSlot(audiences: readonly string[]): SvidSlot {
-    const { authority, selectors, spiffeId, clock, tuning, random, log } = this.#options
+    const { authority, selectors, spiffeId, clock, tuning, random, schedule, log } = this.#options
     return new SvidSlot({
       clock,
       random,
       tuning,
+      schedule,
       log,
       fetch: async (signal) => {
         const svid = chooseJwtSvid(await authority.fetchJwtSvids({ selectors, audiences }, { signal }), spiffeId)

@@ -3,6 +3,7 @@ import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
 import type { JwtSvid } from '../spiffe/jwt-svid.ts'
 import { Deadline } from './deadline.ts'
+import type { RenewalSchedule } from './renewal-schedule.ts'
 import { isAbsence, isDenial } from './svid-refusal.ts'
 import type { SvidTuning } from './svid-tuning.ts'
 import { waitWithin } from './wait-within.ts'
@@ -29,6 +30,8 @@ export type SvidSlotOptions = {
   /** 0 ≤ x < 1. */
   readonly random: () => number
   readonly tuning: SvidTuning
+  /** Of all slots of the host. */
+  readonly schedule: RenewalSchedule
   readonly log: Log
   readonly onChange: (change: SvidChange) => void
 }
@@ -167,7 +170,7 @@ export class SvidSlot {
     this.#held = usable
     this.#refusal = undefined
     this.#failedRenewals = 0
-    this.#scheduleRenewal(issuedAtMs, lifetimeMs)
+    this.#scheduleRenewal(issuedAtMs, lifetimeMs, isSame)
     if (replaced !== undefined && !isSame) onChange({ kind: 'renewed', ...usable })
     return usable
   }
@@ -181,20 +184,28 @@ export class SvidSlot {
   }
 
   /**
-   * At half of the lifetime ± a fifth of that, so that tokens issued together are not renewed together. A SPIRE agent hands out the old
-   * token until about half of its life, so one that is past that moment is asked for again a tenth of a lifetime later.
+   * Between 0.4 and 0.75 of the lifetime: late enough that a SPIRE agent, which hands out the old token until half of its life, mostly has a
+   * new one, early enough that an outage of a quarter of the lifetime is not felt, and wide enough to renew evenly what was issued at once. A
+   * token that came once more, or past half of its life, is asked for again soon.
    */
-  #scheduleRenewal(issuedAtMs: number, lifetimeMs: number): void {
-    const { clock, random } = this.#options
-    const inMs = issuedAtMs + lifetimeMs * (0.4 + 0.2 * random()) - clock.nowMs()
-    this.#renewIn(inMs > 0 ? inMs : lifetimeMs * 0.1 * (0.5 + random()))
+  #scheduleRenewal(issuedAtMs: number, lifetimeMs: number, isSame: boolean): void {
+    const { clock, schedule } = this.#options
+    const nowMs = clock.nowMs()
+    const halfMs = issuedAtMs + lifetimeMs * 0.5
+    const isLate = nowMs >= halfMs
+    let fromMs = Math.max(issuedAtMs + lifetimeMs * 0.4, nowMs)
+    if (isLate || isSame) fromMs = Math.max(halfMs, nowMs + lifetimeMs * 0.05)
+    const toMs = issuedAtMs + lifetimeMs * (isSame ? 0.85 : 0.75)
+    const reservation = schedule.reserve(fromMs, Math.max(toMs, fromMs + lifetimeMs * 0.1))
+    this.#renewIn(reservation.atMs - nowMs, reservation.release)
   }
 
-  #renewIn(durationMs: number): void {
+  #renewIn(durationMs: number, over: () => void = () => {}): void {
     this.#renewal?.abort(undefined)
     const renewal = new Deadline(this.#options.clock, Math.max(durationMs, 200))
     this.#renewal = renewal
     renewal.signal.addEventListener('abort', () => {
+      over()
       if (renewal.isTimeOver) this.#renew()
     })
   }

@@ -5,6 +5,7 @@ import type { SpiffeId } from '../spiffe/spiffe-id.ts'
 import type { X509Svid } from '../spiffe/x509-svid.ts'
 import type { ComponentFacts } from './component-facts.ts'
 import { type AudienceSvidChange, ComponentSvids } from './component-svids.ts'
+import { RenewalSchedule } from './renewal-schedule.ts'
 import { type Selector, selectorsOf } from './selectors.ts'
 import type { SvidAuthority } from './svid-authority.ts'
 import type { SvidSlot, UsableSvid } from './svid-slot.ts'
@@ -63,6 +64,7 @@ export function createSvidSource({
   ...options
 }: SvidSourceOptions): SvidSource {
   const tuning: SvidTuning = { ...defaultSvidTuning, ...options.tuning }
+  const schedule = new RenewalSchedule(random)
   const shared = new Map<string, { readonly svids: ComponentSvids; users: number }>()
   /** Slots in the order of their last use. */
   const used = new Map<SvidSlot, () => void>()
@@ -87,7 +89,18 @@ export function createSvidSource({
       // JSON keeps every fact apart; components of which the host knows the same share their tokens.
       const key = JSON.stringify([spiffeId ?? null, ...selectors.map(({ value }) => value).sort()])
       const entry = shared.get(key) ?? {
-        svids: new ComponentSvids({ selectors, spiffeId, authority, clock, random, tuning, log, onUse, onForget }),
+        svids: new ComponentSvids({
+          selectors,
+          spiffeId,
+          authority,
+          clock,
+          random,
+          tuning,
+          schedule,
+          log,
+          onUse,
+          onForget,
+        }),
         users: 0,
       }
       shared.set(key, entry)
