@@ -61,6 +61,14 @@ EXPORT("wasi:cli/run@0.2.12#run") int32_t run(void) {
   buffer out = {space, 0, sizeof space, false};
   texts arguments;
   arguments_get(&arguments);
+  if (arguments.length < 6) {
+    // A host gives the component's name as the only argument: then they are the values of the environment, in order.
+    variables environment;
+    environment_get(&environment);
+    text *values = arena_take(environment.length * sizeof(text), sizeof(void *));
+    for (uint32_t i = 0; i < environment.length; i++) values[i] = environment.at[i].value;
+    arguments = (texts){values, environment.length};
+  }
   const text *argument = arguments.at;
   handle_result result;
   const handle headers = fields_new();
