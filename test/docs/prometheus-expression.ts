@@ -20,6 +20,6 @@ export function readExpression(expression: string): PrometheusReads {
       return ' '
     })
     .replace(/\[[^\]]*\]/g, ' ')
-  const metrics = [...rest.matchAll(/[A-Za-z_:][\w:]*(?!\w)(?!\s*\()/g)].map(([name]) => name)
+  const metrics = [...rest.matchAll(/(?<!\w)[A-Za-z_:][\w:]*(?!\w)(?!\s*\()/g)].map(([name]) => name)
   return { metrics: [...new Set(metrics.filter((name) => !words.has(name)))], labels }
 }
