@@ -32,6 +32,7 @@ const benches: Record<string, Bench> = {
     components: ['whoami-c'],
     load: () => import('./identity.ts'),
   },
+  egress: { about: 'signing one outgoing request', load: () => import('./egress.ts') },
   renewal: { about: 'how evenly 10,000 identities are renewed', load: () => import('./renewal.ts') },
 }
 
