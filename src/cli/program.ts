@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { addCompletionCommand } from './completion-command.ts'
 import { addConfigCommand } from './config-command.ts'
+import { addConsoleCommand } from './console-command.ts'
 import { addDeployCommands } from './deploy-command.ts'
 import { addDevCommand } from './dev-command.ts'
 import type { CliEnvironment } from './environment.ts'
@@ -73,6 +74,7 @@ XDG_DATA_HOME, XDG_RUNTIME_DIR; an option on the command line wins.`,
   addDeployCommands(program, environment)
   addGetCommands(program, environment)
   addLogsAndCallCommands(program, environment)
+  addConsoleCommand(program, environment)
   addOciCommand(program, environment)
   addConfigCommand(program, environment)
   addInspectCommand(program, environment)

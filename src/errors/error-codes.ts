@@ -99,6 +99,9 @@ export const errorCodes = {
   // health
   ERR_HEALTH_LISTEN: { exitCode: 4, meaning: 'The address for health and metrics cannot be listened on.' },
 
+  // console
+  ERR_CONSOLE_LISTEN: { exitCode: 4, meaning: 'The address for the console cannot be listened on.' },
+
   // ingress
   ERR_INGRESS_LISTEN: { exitCode: 4, meaning: 'The address for HTTP cannot be listened on.' },
   ERR_INGRESS_BAD_REQUEST: { exitCode: 2, meaning: 'An HTTP request is malformed, or does not name one host.' },

@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { request } from 'node:http'
+import { after, test } from 'node:test'
+import { connect } from 'nats'
+import type { FleetView } from '../../src/console/fleet-view.ts'
+import { startLatticeHouse } from '../lattice-cli/lattice-house.ts'
+
+// A real NATS, a real host with a workload, and a stranger on the lattice who answers as a host with hostile names.
+const house = await startLatticeHouse()
+const stranger = await connect({ servers: house.nats.url })
+after(async () => {
+  await stranger.close()
+  await house[Symbol.asyncDispose]()
+})
+const host = await house.host('seen', '--label', 'zone=a')
+await house.json('deploy', '-f', house.manifest('shown', { replicas: 1 }))
+const hostile = `</script><img src=x onerror=alert(1)>\u202e${'x'.repeat(5_000)}`
+stranger.subscribe('herald.hosts', {
+  callback: (_, message) => {
+    message.respond(
+      JSON.stringify({
+        heartbeat: { id: 'evil', friendlyName: hostile, labels: { [hostile]: hostile } },
+        url: 'javascript:alert(1)',
+      }),
+    )
+    message.respond('{"heartbeat": {"id": "a.b.>"}}')
+    message.respond('not JSON')
+  },
+})
+stranger.subscribe('herald.host.evil.workloads', {
+  callback: (_, message) => void message.respond(JSON.stringify({ surprise: true })),
+})
+const served = house.start('console', '--listen', '127.0.0.1:0', '--output', 'json')
+after(() => served[Symbol.asyncDispose]())
+const url = String((await served.event('ready')).url)
+
+type Answer = { status: number; headers: Record<string, string | string[] | undefined>; body: string }
+
+function ask(path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const asked = request(new URL(path, url), { method, headers, agent: false }, (response) => {
+      let body = ''
+      response.setEncoding('utf8').on('data', (text) => {
+        body += text
+      })
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }))
+    })
+    asked.on('error', reject).end()
+  })
+}
+const view = async (): Promise<FleetView> => JSON.parse((await ask('/api/fleet')).body)
+
+test('the page runs its own script and style only, by their digests, and loads nothing', async () => {
+  const { status, headers, body } = await ask('/')
+  assert.equal(status, 200)
+  const policy = String(headers['content-security-policy'])
+  for (const [element, directive] of [
+    ['script', 'script-src'],
+    ['style', 'style-src'],
+  ] as const) {
+    const text = new RegExp(`<${element}>([^]*)</${element}>`).exec(body)?.[1] ?? ''
+    assert.ok(text.length > 500, element)
+    const digest = createHash('sha256').update(text).digest('base64')
+    assert.ok(policy.includes(`${directive} 'sha256-${digest}'`), policy)
+  }
+  assert.match(policy, /^default-src 'none';/)
+  assert.doesNotMatch(policy, /unsafe|\*|https?:/)
+  assert.doesNotMatch(body, /\son[a-z]+=|\sstyle=|https?:\/\/|innerHTML|insertAdjacentHTML|document\.write|eval\(/)
+  assert.equal(headers['x-content-type-options'], 'nosniff')
+})
+
+test('a real host and its workload are shown with what they are', async () => {
+  const { hosts, workloads } = await view()
+  const shown = hosts.find(({ id }) => id === host.id)
+  assert.equal(shown?.name, 'seen')
+  assert.equal(shown?.state, 'ready')
+  assert.ok(shown?.labels.includes('zone=a'), String(shown?.labels))
+  assert.ok(Date.now() - (shown?.lastHeartbeatMs ?? 0) < 10_000)
+  const [workload, ...others] = workloads
+  assert.deepEqual(others, [])
+  assert.equal(`${workload?.namespace}/${workload?.name} ${workload?.state}`, 'default/shown running')
+  assert.match(workload?.components[0]?.digest ?? '', /^sha256:[0-9a-f]{64}$/)
+  assert.equal(workload?.components[0]?.serves, 'http shown.example')
+})
+
+test('what a stranger answers is bounded, without characters that hide, and refused where it is no answer', async () => {
+  const { hosts } = await view()
+  assert.deepEqual(hosts.map(({ id }) => id).toSorted(), [host.id, 'evil'].toSorted())
+  const evil = hosts.find(({ id }) => id === 'evil')
+  assert.ok((evil?.name.length ?? 0) <= 257)
+  assert.match(evil?.name ?? '', /^<\/script><img src=x onerror=alert\(1\)>\uFFFDxxx/)
+  assert.match(evil?.problem ?? '', /surprise: unknown field/)
+})
+
+test('events bring the hosts, and bring them again', async () => {
+  const ending = new AbortController()
+  const response = await fetch(new URL('/api/events', url), { signal: ending.signal })
+  assert.equal(response.headers.get('content-type'), 'text/event-stream')
+  let text = ''
+  const decoder = new TextDecoder()
+  for await (const chunk of response.body ?? []) {
+    text += decoder.decode(chunk, { stream: true })
+    if (text.split('event: fleet\n').length > 2 && text.endsWith('\n\n')) break
+  }
+  ending.abort()
+  for (const event of text.trim().split('\n\n')) {
+    const [name, data, ...more] = event.split('\n')
+    assert.equal(name, 'event: fleet')
+    assert.deepEqual(more, [])
+    assert.ok((JSON.parse((data ?? '').replace(/^data: /, '')) as FleetView).hosts.some(({ id }) => id === host.id))
+  }
+})
+
+for (const [name, status] of [
+  ['attacker.example', 421],
+  ['localhost.attacker.example', 421],
+  ['127.0.0.1.attacker.example:80', 421],
+  ['192.0.2.1', 421],
+  ['127.0.0.1@attacker.example', 421],
+  ['localhost:9000', 200],
+  ['127.0.0.1', 200],
+  ['[::1]:8090', 200],
+] as const) {
+  test(`a request by the name ${name} is answered with ${status}`, async () => {
+    for (const path of ['/', '/api/fleet']) assert.equal((await ask(path, { host: name })).status, status, path)
+  })
+}
+
+test('a page of another origin gets nothing, and nothing can be sent', async () => {
+  assert.equal((await ask('/api/fleet', { 'sec-fetch-site': 'cross-site' })).status, 403)
+  assert.equal((await ask('/api/events', { 'sec-fetch-site': 'same-site' })).status, 403)
+  assert.equal((await ask('/api/fleet', { 'sec-fetch-site': 'same-origin' })).status, 200)
+  for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) assert.equal((await ask('/', {}, method)).status, 405)
+  assert.equal((await ask('/../../etc/passwd')).status, 404)
+})
+
+test('a host that is gone is still shown, as not answering', async () => {
+  const other = await house.host('leaving')
+  const stateOf = async (): Promise<string | undefined> => (await view()).hosts.find(({ id }) => id === other.id)?.state
+  const untilMs = Date.now() + 20_000
+  while ((await stateOf()) !== 'ready') assert.ok(Date.now() < untilMs, 'the console never saw the host')
+  await other.herald[Symbol.asyncDispose]()
+  assert.equal(await stateOf(), 'not answering')
+})
+
+test('an address that others reach is served with a warning, one that is taken is refused, and Ctrl-C ends with 0', async () => {
+  await using open = house.start('console', '--listen', '0.0.0.0:0', '--output', 'json')
+  await open.event('ready')
+  assert.match(open.stderr, /WARNING: http:\/\/0\.0\.0\.0:\d+\/ is reachable from other machines/)
+  open.interrupt()
+  assert.equal((await open.exited).exitCode, 0)
+  const taken = await house.run('console', '--listen', new URL(url).host)
+  assert.equal(taken.exitCode, 4)
+  assert.match(taken.stderr, /ERR_CONSOLE_LISTEN/)
+})
