@@ -171,7 +171,13 @@ describe('tenants of one host, on a real SPIRE', () => {
           environment: undefined,
           labels: {},
         },
-        ...{ allowedHostPaths: [], deniedAddresses: [], memoryLimitMb: undefined, requestTimeoutMs: undefined },
+        ...{
+          artifactCache: join(directory, 'transpiled'),
+          allowedHostPaths: [],
+          deniedAddresses: [],
+          memoryLimitMb: undefined,
+          requestTimeoutMs: undefined,
+        },
       },
       { signal: signal() },
     )
