@@ -52,7 +52,7 @@ export function readEnvironment(): CliEnvironment {
 
 /** What pulling images takes from the surroundings. */
 export type RegistryEnvironment = {
-  /** What may be lost and made again: `$XDG_CACHE_HOME/herald`, else `~/.cache/herald`. */
+  /** See {@link readCacheDirectory}. */
   readonly cacheDirectory: string
   /** `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`: credentials of registries. */
   readonly dockerConfigPath: string
@@ -62,11 +62,16 @@ export type RegistryEnvironment = {
   readonly helperEnvironment: Readonly<Record<string, string>>
 }
 
+/** What may be lost and made again: `$XDG_CACHE_HOME/herald`, else `~/.cache/herald`. */
+export function readCacheDirectory(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homeDirectory(), '.cache'), 'herald')
+}
+
 export function readRegistryEnvironment(): RegistryEnvironment {
   const { env } = process
   const given = (name: string): string | undefined => (env[name] === '' ? undefined : env[name])
   return {
-    cacheDirectory: join(given('XDG_CACHE_HOME') ?? join(homeDirectory(), '.cache'), 'herald'),
+    cacheDirectory: readCacheDirectory(),
     dockerConfigPath: join(given('DOCKER_CONFIG') ?? join(homeDirectory(), '.docker'), 'config.json'),
     programDirectories: (given('PATH') ?? '').split(delimiter).filter((directory) => isAbsolute(directory)),
     helperEnvironment: Object.fromEntries(

@@ -6,7 +6,7 @@ import type { DevOptions } from './dev-command.ts'
 import { type DevSession, startDevSession } from './dev-session.ts'
 import { findDevTarget } from './dev-target.ts'
 import { serveDevTokens } from './dev-tokens.ts'
-import type { CliEnvironment } from './environment.ts'
+import { type CliEnvironment, readCacheDirectory } from './environment.ts'
 import { listenForInterrupts } from './interrupts.ts'
 import { lazyRegistryImages } from './lazy-registry-images.ts'
 import { runUntilEnded } from './run-until-ended.ts'
@@ -38,6 +38,7 @@ export async function runDev(target: string, options: DevOptions, environment: C
       authority,
       log,
       http: options.http,
+      artifactCache: `${readCacheDirectory()}/artifacts`,
       lattice: options.lattice,
       environment: undefined,
       labels: {},

@@ -5,7 +5,7 @@ import type { HeraldError } from '../errors/herald-error.ts'
 import { createDevelopmentAuthority } from '../identity/development/development-authority.ts'
 import { createCommandLog } from './create-command-log.ts'
 import { serveDevTokens } from './dev-tokens.ts'
-import { type CliEnvironment, readRegistryEnvironment } from './environment.ts'
+import { type CliEnvironment, readCacheDirectory, readRegistryEnvironment } from './environment.ts'
 import { listenForInterrupts } from './interrupts.ts'
 import { createOutputTap } from './inventoried-host.ts'
 import { serveOnLattice } from './lattice-host.ts'
@@ -60,6 +60,7 @@ export async function runUp(options: UpOptions, environment: CliEnvironment): Pr
       connectNats: natsConnections(target, { log }),
       log,
       http: options.http,
+      artifactCache: `${readCacheDirectory()}/artifacts`,
       lattice: options.lattice,
       environment: undefined,
       labels,

@@ -30,6 +30,8 @@ export type WireHostOptions = {
   readonly connectNats?: ((name: string) => Lattice) | undefined
   readonly log: Log
   readonly http: ListenAddress
+  /** Directory for transpiled components, so that the next start need not transpile them again; none are kept without it. */
+  readonly artifactCache?: string
   readonly lattice: string
   readonly environment: string | undefined
   readonly labels: Readonly<Record<string, string>>
@@ -70,7 +72,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
     createHeraldIdentityCapability({ svids, verifier: createJwtVerifier({ authority, clock }), clock, log }),
   )
   const backed = stack.use(createBackedCapabilities({ ...options, svids }))
-  const engine = stack.use(createEngine({ log, clock }))
+  const engine = stack.use(createEngine({ log, clock, cacheDir: options.artifactCache }))
   const ingress = stack.use(await createIngress({ ...options.http, timed: operations !== undefined, log }))
   const host = stack.use(
     await createHost(

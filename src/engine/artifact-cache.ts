@@ -23,7 +23,7 @@ const digestBytes = 32
 /**
  * Transpiled components on disk, by a key that names their bytes and everything that shapes the output. Several hosts may share the
  * directory: entries appear by rename and are checked by digest when read; a damaged one is a miss. Whoever may write there can run code
- * in cells, so a directory that anyone may write to is not used. Least recently used entries go when it grows beyond `maxBytes`.
+ * in cells, so a directory that others own or may write to is not used. Least recently used entries go when it grows beyond `maxBytes`.
  */
 export class ArtifactCache {
   readonly #directory: string
@@ -66,7 +66,8 @@ export class ArtifactCache {
 
   async #trusted(): Promise<boolean> {
     const found = await stat(this.#directory).catch(() => undefined)
-    return found?.isDirectory() === true && (found.mode & 0o002) === 0
+    const isOurs = found !== undefined && (found.uid === process.getuid?.() || found.uid === 0)
+    return found?.isDirectory() === true && isOurs && (found.mode & 0o022) === 0
   }
 
   async #trim(): Promise<void> {
