@@ -9,6 +9,8 @@ const timeoutMs = 60_000
 const idleMs = 30_000
 
 type Answer = {
+  /** Of the job. */
+  id: number
   compiled?: CompiledComponent
   error?: { code: ErrorCode; message: string; hint: string | undefined }
   spoilt?: boolean
@@ -37,8 +39,10 @@ export class Compiler implements AsyncDisposable {
     clearTimeout(this.#idle)
     this.#worker ??= this.#start()
     const worker = this.#worker
+    let answered = false
     try {
       const answer = await ask(worker, job, signal)
+      answered = true
       if (answer.error !== undefined) {
         const { code, message, hint } = answer.error
         if (answer.spoilt) await this.#drop(worker)
@@ -46,7 +50,8 @@ export class Compiler implements AsyncDisposable {
       }
       return answer.compiled!
     } catch (error) {
-      if (!(error instanceof HeraldError) || error.cause !== undefined) await this.#drop(worker)
+      // One that was given up may still be at it: what it says then must never be taken for another component's.
+      if (!answered) await this.#drop(worker)
       throw error
     } finally {
       this.#idle = setTimeout(() => void this.#drop(worker), idleMs)
@@ -82,6 +87,9 @@ export class Compiler implements AsyncDisposable {
   }
 }
 
+/** Jobs posted by this thread so far, whatever engine they are of. */
+let jobs = 0
+
 function ask(worker: Worker, job: CompileJob, signal: AbortSignal | undefined): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
   const invalid = (what: string, cause: unknown) =>
@@ -95,17 +103,19 @@ function ask(worker: Worker, job: CompileJob, signal: AbortSignal | undefined): 
   const onExit = () => invalid('reading it ended the compile worker', 'exit')
   const onAbort = () => reject(signal?.reason)
   const timer = setTimeout(() => invalid(`compiling took longer than ${timeoutMs / 1000} s`, 'timeout'), timeoutMs)
-  worker.once('message', resolve)
+  const id = ++jobs
+  const onMessage = (answer: Answer) => answer.id === id && resolve(answer)
+  worker.on('message', onMessage)
   worker.once('error', onError)
   worker.once('exit', onExit)
   signal?.addEventListener('abort', onAbort, { once: true })
   // While it works it keeps the process alive, as any other pending operation does.
   worker.ref()
-  worker.postMessage({ job })
+  worker.postMessage({ id, job })
   return promise.finally(() => {
     clearTimeout(timer)
     worker.unref()
-    worker.off('message', resolve)
+    worker.off('message', onMessage)
     worker.off('error', onError)
     worker.off('exit', onExit)
     signal?.removeEventListener('abort', onAbort)
