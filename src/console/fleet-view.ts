@@ -51,17 +51,20 @@ export const viewLimits = { hosts: 500, workloads: 5_000, components: 64, list: 
 
 /** Of one answer of all hosts, taken at `nowMs`. */
 export function fleetView(fleet: ConsoleFleet, nowMs: number): FleetView {
-  const hosts = fleet.hosts.slice(0, viewLimits.hosts)
+  const byId = Map.groupBy(fleet.hosts, ({ id }) => id)
+  const hosts = [...byId.values()].flatMap((same) => same.slice(0, 1)).slice(0, viewLimits.hosts)
   const problems = new Map(fleet.silent.map(({ host, reason }) => [host.id, reason]))
+  for (const [id, { length }] of byId) if (length > 1) problems.set(id, `${length} answer as this host`)
   const names = new Map(hosts.map((host) => [host.id, nameOf(host)]))
-  const workloads = fleet.workloads.slice(0, viewLimits.workloads)
+  const replicas = new Map(fleet.workloads.map((each) => [JSON.stringify([each.host.id, each.workloadId]), each]))
+  const workloads = [...replicas.values()].slice(0, viewLimits.workloads)
   return {
     atMs: nowMs,
     hosts: hosts.map((host) => hostView(host, problems.get(host.id) ?? '', nowMs)),
     workloads: workloads.map((workload) => workloadView(workload, names.get(workload.host.id) ?? workload.host.id)),
     truncated:
-      hosts.length < fleet.hosts.length ||
-      workloads.length < fleet.workloads.length ||
+      hosts.length < byId.size ||
+      workloads.length < replicas.size ||
       workloads.some(({ components }) => components.length > viewLimits.components),
   }
 }

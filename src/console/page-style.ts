@@ -21,8 +21,8 @@ nav a{color:var(--accent);padding:6px 0}
 table{border-collapse:collapse;width:100%}
 th{text-align:left;font-weight:600;color:var(--dim);font-size:13px;white-space:nowrap}
 th,td{padding:8px 12px;vertical-align:top}
-td{border-top:1px solid var(--line);overflow-wrap:anywhere;min-width:64px;unicode-bidi:isolate;white-space:pre-line}
-td.mono{font:13px/1.5 ui-monospace,monospace}
+td{border-top:1px solid var(--line);overflow-wrap:break-word;max-width:22em;unicode-bidi:isolate;white-space:pre-line}
+td.mono{overflow-wrap:anywhere;min-width:13em;font:13px/1.5 ui-monospace,monospace}
 td.good,td.warn,td.bad{font-weight:600}
 .good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}
 .stale main{opacity:.55}
@@ -38,7 +38,7 @@ table,tbody,tr,td{display:block}
 tr{padding:8px 0;border-top:1px solid var(--line)}
 tr:first-child{border-top:0}
 tr[hidden],td[hidden],td.none{display:none}
-td{border:0;padding:3px 12px 3px 116px;position:relative;min-height:28px}
+td{border:0;max-width:none;overflow-wrap:anywhere;padding:3px 12px 3px 116px;position:relative;min-height:28px}
 td::before{content:attr(data-label);position:absolute;left:12px;width:100px;color:var(--dim);font:13px/1.6 system-ui,sans-serif}
 }
 `

@@ -93,6 +93,23 @@ test('what a stranger answers is bounded, without characters that hide, and refu
   assert.match(evil?.problem ?? '', /surprise: unknown field/)
 })
 
+test('who answers as a host that is there already makes it look doubtful, and doubles nothing', async () => {
+  const subscription = stranger.subscribe('herald.hosts', {
+    callback: (_, message) =>
+      void message.respond(JSON.stringify({ heartbeat: { id: host.id, friendlyName: 'seen' } })),
+  })
+  await stranger.flush()
+  const { hosts, workloads } = await view()
+  subscription.unsubscribe()
+  await stranger.flush()
+  const same = hosts.filter(({ id }) => id === host.id)
+  assert.deepEqual(
+    same.map(({ problem }) => problem),
+    ['2 answer as this host'],
+  )
+  assert.equal(workloads.length, 1)
+})
+
 test('events bring the hosts, and bring them again', async () => {
   const ending = new AbortController()
   const response = await fetch(new URL('/api/events', url), { signal: ending.signal })
