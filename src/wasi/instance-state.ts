@@ -7,6 +7,9 @@ import type { Waitable } from './io/waitable.ts'
  */
 const immediateReturnsBeforeYield = 128
 
+/** Most files, directory streams, sockets and outgoing requests that one instance may have open at a time. */
+export const maxOpenPerInstance = 1_024
+
 /** Files, sockets, outgoing requests: closed with the instance at the latest. */
 export interface Closable {
   /** Idempotent, never throws. */
@@ -48,12 +51,17 @@ export class InstanceState {
 
   /**
    * Closes `resource` with the instance, at once when it has ended already.
-   * @throws Error (a trap) when the instance has too many open.
+   * @throws Error (a trap) when the instance has {@link maxOpenPerInstance} open; where the interface has an error code for that, its
+   * functions ask `openCount` before.
    */
   adopt(resource: Closable): void {
     if (this.#endReason !== undefined) {
       resource.close()
       throw this.#endReason
+    }
+    if (this.#open.size >= maxOpenPerInstance) {
+      resource.close()
+      throw new Error(`the guest has ${maxOpenPerInstance} files, streams and sockets open, and may have no more`)
     }
     this.#open.add(resource)
   }

@@ -1,5 +1,5 @@
 import * as fs from 'node:fs'
-import type { InstanceState } from '../instance-state.ts'
+import { type InstanceState, maxOpenPerInstance } from '../instance-state.ts'
 import { InputStream } from '../io/input-stream.ts'
 import type { IoError } from '../io/io-error.ts'
 import { OutputStream } from '../io/output-stream.ts'
@@ -32,8 +32,6 @@ const {
   O_WRONLY,
 } = fs.constants
 
-/** Files one instance may have open. */
-const maxOpenFiles = 1_024
 /** One `read` returns at most this. */
 const maxReadBytes = 1 << 20
 
@@ -374,7 +372,7 @@ export class Descriptor {
   }
 
   #checkOpenCount(): void {
-    if (this.#instance.openCount >= maxOpenFiles) throw 'quota'
+    if (this.#instance.openCount >= maxOpenPerInstance) throw 'quota'
   }
 }
 

@@ -1,12 +1,9 @@
-import type { InstanceState } from '../instance-state.ts'
+import { type InstanceState, maxOpenPerInstance } from '../instance-state.ts'
 import { type IpAddressFamily, type IpSocketAddress, isIpv4Mapped, isUnspecified } from './socket-address.ts'
-
-/** Files and sockets one instance may have open before it gets no more sockets. */
-const maxOpen = 1_024
 
 /** @throws 'new-socket-limit' */
 export function checkSocketCount(instance: InstanceState): void {
-  if (instance.openCount >= maxOpen) throw 'new-socket-limit'
+  if (instance.openCount >= maxOpenPerInstance) throw 'new-socket-limit'
 }
 
 /** A guest may let the host choose address and port, nothing else. @throws NetworkErrorCode */
