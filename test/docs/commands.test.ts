@@ -17,7 +17,10 @@ const textOf = ({ words }: DocumentCommand): string => words.join(' ')
 
 /** Not run here; each with the reason, and the test that does run it. */
 const onlyParsed: readonly { readonly pattern: RegExp; readonly because: string }[] = [
-  { pattern: /^(dev|up|console|host(?! drain))\b/, because: 'it serves until it is ended: test/cli, test/lattice-cli, test/console' },
+  {
+    pattern: /^(dev|up|console|host(?! drain))\b/,
+    because: 'it serves until it is ended: test/cli, test/lattice-cli, test/console',
+  },
   {
     pattern: /^(deploy|delete|scale|get|describe|logs|call|host drain)\b/,
     because: 'it needs hosts on NATS: test/lattice-cli',
