@@ -90,34 +90,41 @@ describe('a guest that misbehaves', () => {
   })
 })
 
-test('an endless loop in one cell loses no request of a neighbour under load', async () => {
-  const bytes = await faultsComponent()
-  await using engine = testEngine()
-  const bad = await engine.startCell(cellSpec(component(bytes, { watchdogMs: 300 })), { signal: signal() })
-  const good = await engine.startCell(cellSpec(component(bytes)), { signal: signal() })
-  await using badIngress = await serve(bad)
-  await using goodIngress = await serve(good)
-  let stop = false
-  let served = 0
-  const load = Array.from({ length: 8 }, async () => {
-    while (!stop) {
-      const answer = await fetch(`${goodIngress.url}/fine`)
-      assert.equal(await answer.text(), '/fine')
-      served += 1
+for (const { path, what, status, rounds } of [
+  { path: '/loop', what: 'an endless loop', status: 503, rounds: 2 },
+  { path: '/trap', what: 'trap after trap', status: 500, rounds: 30 },
+  { path: '/recurse', what: 'recursion without end', status: 500, rounds: 30 },
+  { path: '/allocate-and-trap', what: 'allocation without end', status: 500, rounds: 30 },
+]) {
+  test(`${what} in one cell loses no request of a neighbour under load`, async () => {
+    const bytes = await faultsComponent()
+    await using engine = testEngine()
+    const bad = await engine.startCell(cellSpec(component(bytes, { watchdogMs: 300 })), { signal: signal() })
+    const good = await engine.startCell(cellSpec(component(bytes)), { signal: signal() })
+    await using badIngress = await serve(bad)
+    await using goodIngress = await serve(good)
+    let stop = false
+    let served = 0
+    const load = Array.from({ length: 8 }, async () => {
+      while (!stop) {
+        const answer = await fetch(`${goodIngress.url}/fine`)
+        assert.equal(await answer.text(), '/fine')
+        served += 1
+      }
+    })
+    for (let round = 0; round < rounds; round++) {
+      const answer = await fetch(badIngress.url + path)
+      assert.equal(answer.status, status)
+      await answer.text()
+      await new Promise((resolve) => setTimeout(resolve, 600 / rounds))
     }
+    stop = true
+    await Promise.all(load)
+    assert.ok(served > 100, `${served} requests`)
+    assert.equal(good.metrics().failures, 0)
+    assert.equal(good.metrics().restarts, 0)
   })
-  for (let round = 0; round < 2; round++) {
-    const answer = await fetch(`${badIngress.url}/loop`)
-    assert.equal(answer.status, 503)
-    await answer.text()
-    await new Promise((resolve) => setTimeout(resolve, 300))
-  }
-  stop = true
-  await Promise.all(load)
-  assert.ok(served > 100, `${served} requests`)
-  assert.equal(good.metrics().failures, 0)
-  assert.equal(good.metrics().restarts, 0)
-})
+}
 
 test('a cell that keeps ending is given up, and its requests say so', async () => {
   const bytes = await faultsComponent()
