@@ -24,6 +24,7 @@ export type HostCommandOptions = CommonOptions &
     readonly spireAdminSocket?: string
     readonly spireWorkloadSocket?: string
     readonly http: ListenAddress
+    readonly artifactCache?: string
     readonly health?: ListenAddress
     readonly lattice: string
     readonly label?: Readonly<Record<string, string>>
@@ -114,6 +115,10 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
       new Option('--image-cache-size <MiB>', 'the least recently used go beyond it (default: 4096)').argParser(
         parseMebibytes,
       ),
+    )
+    .option(
+      '--artifact-cache <directory>',
+      "where transpiled components are kept, so that the next start need not transpile them; what is written there runs in cells, so it must be this user's alone; none by default",
     )
     .option(
       '--plain-http-registry <host>',

@@ -6,7 +6,7 @@ import type { SvidAuthority } from '../identity/svid-authority.ts'
 import { loadManifest } from '../manifest/load-manifest.ts'
 import type { Log } from '../observability/log.ts'
 import { createCommandLog } from './create-command-log.ts'
-import { type CliEnvironment, readCacheDirectory, readRegistryEnvironment } from './environment.ts'
+import { type CliEnvironment, readRegistryEnvironment } from './environment.ts'
 import type { HostCommandOptions } from './host-command.ts'
 import { listenForInterrupts } from './interrupts.ts'
 import { createOutputTap } from './inventoried-host.ts'
@@ -68,7 +68,7 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
       operations,
       log,
       http: options.http,
-      artifactCache: `${readCacheDirectory()}/artifacts`,
+      ...(options.artifactCache !== undefined && { artifactCache: options.artifactCache }),
       lattice: options.lattice,
       environment: options.environment,
       labels,
