@@ -12,11 +12,17 @@ type OpenLane = {
   readonly requests: Map<number, LaneRequest>
 }
 
+/** Longest wait for a cell's first word, ms, and most requests that wait for it. */
+const firstWordMs = 1_000
+const maxEarly = 1_000
+
 /** One component in one cell, as an ingress thread sees it. */
 export class Gate {
   readonly #port: MessagePort
   #lane: OpenLane | undefined
   #down: { reason: string; retryAfterS: number | undefined } = { reason: 'the workload is starting', retryAfterS: 1 }
+  /** Requests that came before the cell's first word, which is on its way when the gate is made; `undefined` once it is there. */
+  #early: (() => void)[] | undefined = []
   #nextId = 1
   #closing = false
 
@@ -25,11 +31,14 @@ export class Gate {
     port.on('message', (message: GateMessage) => {
       if (message.kind === 'lane') this.#open(message)
       else this.#down = message
+      this.#answerEarly()
     })
     port.on('close', () => {
       this.#down = { reason: 'the workload was stopped', retryAfterS: undefined }
       this.#lane?.port.close()
+      this.#answerEarly()
     })
+    setTimeout(() => this.#answerEarly(), firstWordMs).unref()
   }
 
   get up(): boolean {
@@ -42,6 +51,10 @@ export class Gate {
 
   forward(request: IncomingMessage, response: ServerResponse, head: RequestHead): void {
     const lane = this.#lane
+    if (lane === undefined && this.#early !== undefined && this.#early.length < maxEarly) {
+      this.#early.push(() => this.forward(request, response, head))
+      return
+    }
     if (lane === undefined) {
       answerPlainly(response, { status: 503, code: 'ERR_CELL_ENDED', ...this.#down, close: head.hasBody })
       return
@@ -66,6 +79,12 @@ export class Gate {
     // Closing the port ends the lane, and what is in flight with it: the last request does it.
     if (this.inFlight === 0) this.#port.close()
     else this.#port.postMessage({ kind: 'retired' } satisfies GateReply)
+  }
+
+  #answerEarly(): void {
+    const early = this.#early
+    this.#early = undefined
+    for (const forward of early ?? []) forward()
   }
 
   #open({ port, maxBodyBytes }: Extract<GateMessage, { kind: 'lane' }>): void {
