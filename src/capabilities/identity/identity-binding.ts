@@ -13,6 +13,7 @@ import type { ComponentIdentity } from '../../identity/svid-source.ts'
 import type { Log } from '../../observability/log.ts'
 import type { JwtSvid } from '../../spiffe/jwt-svid.ts'
 import type { CellBinding } from '../capability.ts'
+import { cellModule } from '../cell-module.ts'
 import { type IdentityAnswer, type IdentityCellConfig, type IdentityPush, storeErrorOf } from './identity-answer.ts'
 import type { IdentityConfig } from './identity-config.ts'
 import { SharedSlots } from './shared-slots.ts'
@@ -28,7 +29,7 @@ export type IdentityBindingOptions = {
 
 /** One component's `wasmcloud:identity` on the control thread: allow-list, audit, and news of renewals and evictions for its cells. */
 export class IdentityBinding implements CellBinding {
-  readonly cellModule = siblingModule('identity-cell')
+  readonly cellModule = cellModule(import.meta.url, 'identity-cell')
   readonly config: IdentityCellConfig
   readonly #options: IdentityBindingOptions
   readonly #component: AuditedComponent
@@ -191,9 +192,4 @@ function aboutToken(svid: JwtSvid, audience: string) {
 
 function describe({ message, hint }: HeraldError): string {
   return hint === undefined ? message : `${message} — ${hint}`
-}
-
-/** The module beside this one, as source or as built. */
-function siblingModule(name: string): URL {
-  return new URL(`./${name}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
 }
