@@ -130,6 +130,17 @@ const jwtSvid = z.strictObject({ provider: z.literal('jwt-svid'), audience })
 
 const schema = z.discriminatedUnion('provider', [aws, gcp, azure, vault, oidc, jwtSvid])
 
+const keysOf = ({ shape }: { readonly shape: object }): readonly string[] => Object.keys(shape)
+/** The keys of each provider's configuration, `provider` among them. */
+export const bindingKeys = {
+  aws: keysOf(aws),
+  gcp: keysOf(gcp),
+  azure: keysOf(azure),
+  vault: keysOf(vault),
+  oidc: keysOf(oidc),
+  'jwt-svid': keysOf(jwtSvid),
+} satisfies Readonly<Record<Binding['provider'], readonly string[]>>
+
 export type Binding = z.output<typeof schema>
 export type BindingOf<Provider extends Binding['provider']> = Extract<Binding, { provider: Provider }>
 
