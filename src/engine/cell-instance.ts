@@ -1,5 +1,6 @@
 import type { InstanceContext } from '../capabilities/capability.ts'
 import type { WasiInstance } from '../wasi/wasi.ts'
+import type { CoreFunction, GuestEntry } from './guest-entry.ts'
 import type { ShelvedMemory } from './memory-shelf.ts'
 
 /** jco's `instantiate`: with core modules by name and imports by interface it gives the exports. */
@@ -7,9 +8,16 @@ export type Instantiate = (
   getCoreModule: (name: string) => WebAssembly.Module,
   imports: Record<string, object>,
   instantiateCore: (module: WebAssembly.Module, imports?: WebAssembly.Imports) => WebAssembly.Instance,
+  /** How an exported core function that may suspend is entered; jco's untouched glue does not ask. */
+  enter: (fn: CoreFunction) => CoreFunction,
 ) => Record<string, unknown>
 
-type Made = { wasi: WasiInstance; exports: Record<string, unknown>; memories: readonly ShelvedMemory[] }
+type Made = {
+  wasi: WasiInstance
+  exports: Record<string, unknown>
+  memories: readonly ShelvedMemory[]
+  entries: readonly GuestEntry[]
+}
 
 /** One instance of a component. One call at a time; once ended it is never used again. */
 export class CellInstance implements InstanceContext {
@@ -19,18 +27,26 @@ export class CellInstance implements InstanceContext {
   readonly memories: readonly ShelvedMemory[]
   /** No call is in progress, and none was given up: nothing of the guest can run any more. */
   settled = true
+  readonly #entries: readonly GuestEntry[]
   readonly #controller = new AbortController()
   #rejectCall: ((reason: Error) => void) | undefined
+  #deadlineMs = Number.POSITIVE_INFINITY
 
-  constructor(make: (context: InstanceContext) => Made) {
-    const { wasi, exports, memories } = make(this)
+  constructor(make: (self: CellInstance) => Made) {
+    const { wasi, exports, memories, entries } = make(this)
     this.wasi = wasi
     this.exports = exports
     this.memories = memories
+    this.#entries = entries
   }
 
   get signal(): AbortSignal {
     return this.#controller.signal
+  }
+
+  /** By when the call in progress is to be done, by `performance.now()`. */
+  get deadlineMs(): number {
+    return this.#deadlineMs
   }
 
   get ended(): boolean {
@@ -41,8 +57,9 @@ export class CellInstance implements InstanceContext {
    * Calls into the guest. Settles also when the guest's own promise never does (jco leaves it so when an import without a result
    * rejects): when the instance is ended.
    */
-  call<T>(enter: () => T | Promise<T>): Promise<T> {
+  call<T>(enter: () => T | Promise<T>, { deadlineMs }: { deadlineMs: number }): Promise<T> {
     this.settled = false
+    this.#deadlineMs = deadlineMs
     return new Promise<T>((resolve, reject) => {
       this.#rejectCall = reject
       const result = enter()
@@ -62,6 +79,7 @@ export class CellInstance implements InstanceContext {
     if (!this.ended) {
       this.#controller.abort(reason)
       this.wasi[Symbol.dispose]()
+      for (const entry of this.#entries) entry.close()
     }
     this.#rejectCall?.(reason)
   }

@@ -44,6 +44,9 @@ export function slimGlue(source: string): SlimGlue {
   }
 }
 
+/** `instantiate`'s last parameter: makes of an exported core function that may suspend the function that enters it. */
+const entryMaker = '$enter'
+
 /** None of these may be left. */
 const bookkeepingNames = [
   '_debugLog',
@@ -103,6 +106,9 @@ class GluePass {
       this.#visitRuntime(statement)
     }
     for (const statement of generator.body.body) this.#visitDefinition(statement)
+    const lastParameter = instantiate.params.at(-1)
+    if (lastParameter === undefined) throw new NotRecognised('instantiate has no parameters')
+    this.#edits.insert(lastParameter.end, `, ${entryMaker} = (entry) => WebAssembly.promising(entry)`)
     this.#edits.insert(instantiate.body.start + 1, memoryAccess)
     return this.#edits.apply()
   }
@@ -245,6 +251,9 @@ class GluePass {
       return
     }
     if (node.type === 'CallExpression') {
+      if (isMember(node.callee, 'promising') && rootName(node.callee) === 'WebAssembly') {
+        this.#edits.replace(node.callee, entryMaker)
+      }
       const inner = isWrapper(node) ? wrapped(node).body : passedThrough(node)
       if (inner !== undefined) {
         if (inner.type === 'BlockStatement') throw new NotRecognised('a call is wrapped in an unknown way')
