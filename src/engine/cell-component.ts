@@ -1,19 +1,10 @@
 import { Script } from 'node:vm'
-import type { CellCapability } from '../capabilities/capability.ts'
+import type { CellCapability, InstanceContext } from '../capabilities/capability.ts'
 import { createWasi } from '../wasi/create-wasi.ts'
 import { GuestExit, type Wasi } from '../wasi/wasi.ts'
 import { CellInstance, type Instantiate } from './cell-instance.ts'
 import type { CellComponentInit, WireError } from './cell-protocol.ts'
-import { linkImports } from './component-links.ts'
 import { type HostedMemory, memoryImport } from './core-module.ts'
-import {
-  type CallableComponent,
-  CalleeFailure,
-  DeadlineError,
-  type GuestCall,
-  isGuestError,
-  isTrap,
-} from './guest-call.ts'
 import { GuestEntry } from './guest-entry.ts'
 import { InstancePool, PoolBusyError } from './instance-pool.ts'
 import { MemoryShelf, type ShelvedMemory } from './memory-shelf.ts'
@@ -27,19 +18,22 @@ const maxWaiting = 1024
 
 type Call = { readonly deadlineMs: number; end(reason: Error): void }
 
+/** The call took longer than its deadline. */
+class DeadlineError extends Error {
+  override readonly name = 'DeadlineError'
+}
+
 /** One component in its cell: instances, calls, deadlines. */
-export class CellComponent implements CallableComponent {
+export class CellComponent {
   readonly init: CellComponentInit
   readonly #vitals: Vitals
   readonly #pulse: Pulse
   readonly #onTrap: (reason: string) => void
   readonly #wasi: Wasi
   readonly #capabilities: readonly CellCapability[]
-  readonly #componentOf: (name: string) => CallableComponent | undefined
   readonly #instantiate: Instantiate
   readonly #pool: InstancePool<CellInstance>
   readonly #calls = new Set<Call>()
-  readonly #instances = new Set<CellInstance>()
   readonly #shelf = new MemoryShelf()
   readonly #hosted = new Map<WebAssembly.Module, HostedMemory>()
   #replenishing = false
@@ -55,12 +49,9 @@ export class CellComponent implements CallableComponent {
       onOutput(stream: 'stdout' | 'stderr', text: string): void
       onTrap(reason: string): void
       onEgressRefused(refusal: EgressRefusal): void
-      /** Another component of the cell, once it is there. */
-      componentOf(name: string): CallableComponent | undefined
     },
   ) {
     this.init = init
-    this.#componentOf = deps.componentOf
     this.#vitals = deps.vitals
     this.#pulse = deps.pulse
     this.#onTrap = deps.onTrap
@@ -132,11 +123,8 @@ export class CellComponent implements CallableComponent {
     return this.#calls.size > 0
   }
 
-  /** Files, sockets and outgoing requests that its instances have open. */
-  get held(): number {
-    let count = 0
-    for (const { wasi } of this.#instances) count += wasi.openCount
-    return count
+  get busy(): boolean {
+    return this.#calls.size > 0
   }
 
   /** Answers one HTTP request. Never rejects: what goes wrong is told to the exchange. */
@@ -167,7 +155,7 @@ export class CellComponent implements CallableComponent {
       finished.catch(() => {})
       const handler = current.exports[this.init.handlerExport!] as { handle(request: object, out: object): unknown }
       try {
-        await current.call(() => handler.handle(request, responseOut), call)
+        await current.call(() => handler.handle(request, responseOut))
         healthy = !current.ended
       } finally {
         handlerReturned()
@@ -187,12 +175,8 @@ export class CellComponent implements CallableComponent {
     }
   }
 
-  /**
-   * Calls a function of an exported interface (with or without version), by its name in jco's mapping.
-   * @throws what the guest returned as `err`; else what ended the call
-   */
-  async call(name: string, fn: string, args: readonly unknown[], options: GuestCall = {}): Promise<unknown> {
-    const { deadlineMs = Number.POSITIVE_INFINITY, signal } = options
+  /** Calls a function of an exported interface (without version). @throws what the guest returned as `err`; else what ended the call. */
+  async call(name: string, fn: string, args: readonly unknown[]): Promise<unknown> {
     const exportName = this.init.exportNames.find((each) => each === name || each.startsWith(`${name}@`))
     if (exportName === undefined) throw new Error(`the component does not export ${name}`)
     this.#pulse.start()
@@ -202,14 +186,11 @@ export class CellComponent implements CallableComponent {
     let end: ((reason: Error) => void) | undefined
     let healthy = false
     const call: Call = {
-      deadlineMs: Math.min(deadlineMs, performance.now() + this.init.limits.requestTimeoutMs),
+      deadlineMs: performance.now() + this.init.limits.requestTimeoutMs,
       end: (reason) => end?.(reason),
     }
-    const onAbort = (): void => call.end(signal?.reason)
-    signal?.addEventListener('abort', onAbort)
     this.#calls.add(call)
     try {
-      signal?.throwIfAborted()
       instance = this.#pool.waiting === 0 ? this.#pool.tryCheckout() : undefined
       if (instance === undefined) {
         const waiting = new AbortController()
@@ -219,21 +200,20 @@ export class CellComponent implements CallableComponent {
       const current = instance
       end = (reason) => current.end(reason)
       const functions = current.exports[exportName] as Record<string, (...args: unknown[]) => unknown>
-      const result = await current.call(() => functions[fn]!(...args), call)
+      const result = await current.call(() => functions[fn]!(...args))
       healthy = !current.ended
       return result
     } catch (error) {
       if (isGuestError(error)) healthy = instance !== undefined && !instance.ended
       else {
         this.#vitals.add('failures', 1)
-        if (instance !== undefined && isTrap(error) && signal?.aborted !== true) {
+        if (instance !== undefined && !(error instanceof DeadlineError) && !(error instanceof GuestExit)) {
           this.#vitals.add('traps', 1)
           this.#onTrap(describe(error))
         }
       }
       throw error
     } finally {
-      signal?.removeEventListener('abort', onAbort)
       this.#calls.delete(call)
       this.#vitals.add('inFlight', -1)
       if (instance !== undefined) this.#pool.checkin(instance, healthy)
@@ -251,7 +231,7 @@ export class CellComponent implements CallableComponent {
     try {
       if (signal.aborted) onAbort()
       const program = instance.exports[this.init.runExport!] as { run(): unknown }
-      await instance.call(() => program.run(), call)
+      await instance.call(() => program.run())
       return 0
     } catch (error) {
       if (error instanceof GuestExit) return error.exitCode
@@ -273,18 +253,14 @@ export class CellComponent implements CallableComponent {
   }
 
   #create(): CellInstance {
-    const instance = new CellInstance((self) => this.#prepare(self))
-    this.#instances.add(instance)
+    const instance = new CellInstance((context) => this.#prepare(context))
     this.#vitals.add('instances', 1)
     return instance
   }
 
-  #prepare(context: CellInstance) {
+  #prepare(context: InstanceContext) {
     const wasi = this.#wasi.instance(context)
-    const imports: Record<string, object> = {
-      ...wasi.imports,
-      ...linkImports(context, this.init.links, this.#componentOf),
-    }
+    const imports: Record<string, object> = { ...wasi.imports }
     const { signal } = context
     for (const capability of this.#capabilities) {
       Object.assign(imports, capability.prepare({ signal, streams: wasi.streams }))
@@ -317,26 +293,28 @@ export class CellComponent implements CallableComponent {
 
   #destroy(instance: CellInstance): void {
     const { settled, memories } = instance
-    this.#vitals.add('held', -instance.wasi.openCount)
     instance.end(new Error('the instance was discarded'))
     if (settled) for (const memory of memories) this.#shelf.give(memory)
-    this.#instances.delete(instance)
     this.#vitals.add('instances', -1)
   }
 
-  #fail(exchange: ServedExchange, thrown: unknown, trapped: boolean): void {
-    const reason = describe(thrown)
-    const error = thrown instanceof CalleeFailure ? thrown.first : thrown
+  #fail(exchange: ServedExchange, error: unknown, trapped: boolean): void {
+    const reason = describe(error)
     if (error instanceof PoolBusyError) exchange.fail(503, 'ERR_COMPONENT_BUSY', reason)
     else if (error instanceof DeadlineError) exchange.fail(504, 'ERR_COMPONENT_DEADLINE', reason)
     else {
-      if (trapped && isTrap(thrown)) {
+      if (trapped && !(error instanceof GuestExit)) {
         this.#vitals.add('traps', 1)
         this.#onTrap(reason)
       }
       exchange.fail(500, 'ERR_COMPONENT_TRAP', 'the component failed to answer')
     }
   }
+}
+
+/** `result::err` of an export, as jco throws it. */
+function isGuestError(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'payload' in error
 }
 
 /** For logs: one line, bounded. Guest-controlled text. */
