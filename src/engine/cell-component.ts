@@ -34,6 +34,7 @@ export class CellComponent {
   readonly #instantiate: Instantiate
   readonly #pool: InstancePool<CellInstance>
   readonly #calls = new Set<Call>()
+  readonly #instances = new Set<CellInstance>()
   readonly #shelf = new MemoryShelf()
   readonly #hosted = new Map<WebAssembly.Module, HostedMemory>()
   #replenishing = false
@@ -123,8 +124,11 @@ export class CellComponent {
     return this.#calls.size > 0
   }
 
-  get busy(): boolean {
-    return this.#calls.size > 0
+  /** Files, sockets and outgoing requests that its instances have open. */
+  get held(): number {
+    let count = 0
+    for (const { wasi } of this.#instances) count += wasi.openCount
+    return count
   }
 
   /** Answers one HTTP request. Never rejects: what goes wrong is told to the exchange. */
@@ -254,6 +258,7 @@ export class CellComponent {
 
   #create(): CellInstance {
     const instance = new CellInstance((context) => this.#prepare(context))
+    this.#instances.add(instance)
     this.#vitals.add('instances', 1)
     return instance
   }
@@ -293,8 +298,10 @@ export class CellComponent {
 
   #destroy(instance: CellInstance): void {
     const { settled, memories } = instance
+    this.#vitals.add('held', -instance.wasi.openCount)
     instance.end(new Error('the instance was discarded'))
     if (settled) for (const memory of memories) this.#shelf.give(memory)
+    this.#instances.delete(instance)
     this.#vitals.add('instances', -1)
   }
 

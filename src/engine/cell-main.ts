@@ -62,7 +62,12 @@ async function open(cell: CellInit): Promise<void> {
   let opened = false
   const pulse = new Pulse(vitals, (nowMs) => {
     let busy = !opened
-    for (const component of components.values()) if (component.checkDeadlines(nowMs)) busy = true
+    let held = 0
+    for (const component of components.values()) {
+      if (component.checkDeadlines(nowMs)) busy = true
+      held += component.held
+    }
+    vitals.set('held', held)
     return busy
   })
   pulse.start()

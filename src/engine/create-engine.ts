@@ -5,6 +5,7 @@ import type { CellComponentInit } from './cell-protocol.ts'
 import { SpareCells } from './cell-worker.ts'
 import { Compiler } from './compiler.ts'
 import type { Cell, CellSpec, ComponentDescription, Engine, WitInterface } from './engine.ts'
+import { Parking } from './parking.ts'
 import { defaultRestartPausesMs, SupervisedCell } from './supervised-cell.ts'
 import { Watchdog } from './watchdog.ts'
 
@@ -17,6 +18,8 @@ export type EngineOptions = {
   readonly keepGlue?: boolean
   /** Pause before each restart of a cell within a minute, ms; one more, and the cell has failed. Default: three at once, then 0.1 to 10 s. */
   readonly restartPausesMs?: readonly number[]
+  /** Idle cells with an `idleTimeoutMs` that keep their threads until that time is over; beyond, the longest idle are parked. Default: 32. */
+  readonly warmCells?: number
 }
 
 /** The engine of one host. Everything it started ends with its disposal. */
@@ -28,12 +31,14 @@ class HostEngine implements Engine {
   readonly #options: EngineOptions
   readonly #compiler = new Compiler()
   readonly #watchdog = new Watchdog()
+  readonly #parking: Parking
   readonly #spares: SpareCells
   readonly #cells = new Set<SupervisedCell>()
 
   constructor(options: EngineOptions) {
     this.#options = options
     this.#spares = new SpareCells(options.log)
+    this.#parking = new Parking({ warmCells: options.warmCells ?? 32 })
   }
 
   async inspect(bytes: Uint8Array, { signal }: { signal?: AbortSignal } = {}): Promise<ComponentDescription> {
@@ -88,6 +93,7 @@ class HostEngine implements Engine {
       log: this.#options.log,
       spares: this.#spares,
       watchdog: this.#watchdog,
+      parking: this.#parking,
       components,
       untouchedGlue,
       restartPausesMs: this.#options.restartPausesMs ?? defaultRestartPausesMs,
@@ -101,6 +107,7 @@ class HostEngine implements Engine {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#cells].map((cell) => cell.close()))
     this.#watchdog[Symbol.dispose]()
+    this.#parking[Symbol.dispose]()
     await this.#spares.close()
     await this.#compiler[Symbol.asyncDispose]()
   }

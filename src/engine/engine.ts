@@ -76,10 +76,18 @@ export type CellSpec = {
   readonly components: readonly ComponentSpec[]
   /** Absolute paths and addresses no guest ever reaches, whatever `allowedHosts` says (admin socket, metadata addresses are built in). */
   readonly deniedAddresses: readonly string[]
+  /**
+   * After so long without a call its thread is ended until the next one, which waits for it (about 15 ms, native; 60 ms, JavaScript); sooner when
+   * the engine has too many idle cells. What pooled instances remember is lost with it. Absent: never, as it must be where a capability
+   * calls the component of its own accord.
+   */
+  readonly idleTimeoutMs?: number
 }
 
 export type CellState =
   | { readonly kind: 'serving' }
+  /** It has no thread for now, and serves all the same: the next call gives it one. */
+  | { readonly kind: 'parked' }
   | { readonly kind: 'restarting'; readonly reason: string }
   | { readonly kind: 'stopped' }
   | { readonly kind: 'failed'; readonly reason: string }
@@ -131,4 +139,8 @@ export type CellMetrics = {
   readonly instances: number
   /** Components that run on jco's untouched glue. */
   readonly untouchedGlue: number
+  /** 1 while it is without a thread because nobody needs it. */
+  readonly parked: number
+  /** Times it was given a thread again. */
+  readonly wakes: number
 }

@@ -19,9 +19,17 @@ export type GateMessage =
     }
   /** No lane for now (`restarting`), or no more (`failed`, `stopped`); answer 503 with this reason. */
   | { readonly kind: 'down'; readonly reason: string; readonly retryAfterS: number | undefined }
+  /** The cell's thread is to end as long as nobody needs it: unless requests are in flight, let go of the lane, and hold what comes. */
+  | { readonly kind: 'rest'; readonly turn: number }
 
-/** Ingress → control thread, on the gate: no request is sent any more; the gate closes with the last one in flight. */
-export type GateReply = { readonly kind: 'retired' }
+/**
+ * Ingress → control thread, on the gate. `retired`: no request is sent any more; the gate closes with the last one in flight.
+ * `resting` and `busy` answer `rest`; `wake`: while resting a request came, and is held until there is a lane.
+ */
+export type GateReply =
+  | { readonly kind: 'retired' | 'wake' }
+  /** To the `rest` of that turn. */
+  | { readonly kind: 'resting' | 'busy'; readonly turn: number }
 
 /** Names and values in turn: `[name, value, name, value]`. */
 export type FlatHeaders = readonly string[]

@@ -1,13 +1,14 @@
-import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads'
+import type { MessagePort, Worker } from 'node:worker_threads'
 import type { ErrorCode } from '../errors/error-codes.ts'
 import { errorCodes } from '../errors/error-codes.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
 import { CapabilityBroker } from './capability-broker.ts'
+import { CellGates, type GateNews } from './cell-gates.ts'
 import type { CellComponentInit, FromCellMain, ToCellMain, WireError } from './cell-protocol.ts'
 import type { SpareCells } from './cell-worker.ts'
 import type { Cell, CellMetrics, CellSpec, CellState, HttpListenOptions } from './engine.ts'
-import type { GateMessage, GateReply } from './http-channel.ts'
+import type { Parking } from './parking.ts'
 import { Vitals } from './vitals.ts'
 import type { Watchdog } from './watchdog.ts'
 
@@ -25,6 +26,7 @@ export type CellDependencies = {
   readonly log: Log
   readonly spares: SpareCells
   readonly watchdog: Watchdog
+  readonly parking: Parking
   readonly components: readonly CellComponentInit[]
   readonly untouchedGlue: number
   readonly restartPausesMs: readonly number[]
@@ -38,21 +40,26 @@ export class SupervisedCell implements Cell {
   readonly #log: Log
   readonly #vitals = new Vitals()
   readonly #broker: CapabilityBroker
-  readonly #gates = new Map<MessagePort, string>()
-  /** Gates whose route is gone. */
-  readonly #retired = new WeakSet<MessagePort>()
+  readonly #gates: CellGates
   readonly #runs = new Map<number, Run>()
   readonly #listeners: { readonly component: string; options: HttpListenOptions }[] = []
   readonly #listening = new Map<number, PromiseWithResolvers<{ port: number }>>()
   readonly #stateListeners: ((state: CellState) => void)[] = []
   readonly #outputListeners: ((line: Output) => void)[] = []
   readonly #closing = new AbortController()
+  /** Later than {@link #closing}: nothing may be in flight any more. */
+  readonly #halted = new AbortController()
   #state: CellState = { kind: 'restarting', reason: 'starting' }
   #worker: Worker | undefined
   #unwatch: (() => void) | undefined
   #endReason: string | undefined
   #restartTimesMs: number[] = []
   #restarts = 0
+  #wakes = 0
+  /** The end of the thread of a cell that was parked. */
+  #parked: Promise<unknown> | undefined
+  #waking: Promise<void> | undefined
+  #unpark: (() => void) | undefined
   #watchdogKills = 0
   #egressRefusals = 0
   #endingSinceMs: number | undefined
@@ -65,6 +72,10 @@ export class SupervisedCell implements Cell {
     this.#log = deps.log.child({ workload: spec.name })
     const bindings = new Map(spec.components.map(({ name, bindings }) => [name, bindings]))
     this.#broker = new CapabilityBroker(bindings, (message) => this.#post(message))
+    this.#gates = new CellGates({
+      limitsOf: (component) => this.#component(component).limits,
+      onWake: () => void this.#wake(),
+    })
   }
 
   get state(): CellState {
@@ -92,30 +103,25 @@ export class SupervisedCell implements Cell {
   connectHttp(component: string): MessagePort {
     const init = this.#component(component)
     if (init.handlerExport === undefined) throw missingExport(component, 'wasi:http/incoming-handler')
-    const { port1: gate, port2 } = new MessageChannel()
-    gate.on('close', () => this.#gates.delete(gate))
-    gate.on('message', ({ kind }: GateReply) => kind === 'retired' && this.#retired.add(gate))
-    gate.unref()
-    this.#gates.set(gate, component)
-    if (this.#state.kind === 'serving') this.#openLane(gate, component)
-    else this.#tellDown(gate)
-    return port2
+    return this.#gates.connect(component)
   }
 
   async listenHttp(component: string, options: HttpListenOptions): Promise<{ port: number }> {
     const init = this.#component(component)
     if (init.handlerExport === undefined) throw missingExport(component, 'wasi:http/incoming-handler')
+    await this.#wake()
     if (this.#state.kind !== 'serving') throw ended(`the cell is ${this.#state.kind}`)
     const { port } = await this.#listen(component, options)
     this.#listeners.push({ component, options: { ...options, port } })
     return { port }
   }
 
-  run(component: string, { signal }: { signal: AbortSignal }): Promise<{ exitCode: number }> {
+  async run(component: string, { signal }: { signal: AbortSignal }): Promise<{ exitCode: number }> {
     const init = this.#component(component)
-    if (init.runExport === undefined) return Promise.reject(missingExport(component, 'wasi:cli/run'))
-    if (signal.aborted) return Promise.reject(signal.reason)
-    if (this.#state.kind !== 'serving') return Promise.reject(ended(`the cell is ${this.#state.kind}`))
+    if (init.runExport === undefined) throw missingExport(component, 'wasi:cli/run')
+    await this.#wake()
+    signal.throwIfAborted()
+    if (this.#state.kind !== 'serving') throw ended(`the cell is ${this.#state.kind}`)
     const id = this.#nextRunId++
     const { promise, resolve, reject } = Promise.withResolvers<{ exitCode: number }>()
     this.#runs.set(id, { resolve, reject })
@@ -138,6 +144,8 @@ export class SupervisedCell implements Cell {
       inFlight: vitals.get('inFlight'),
       instances: vitals.get('instances'),
       untouchedGlue: this.#deps.untouchedGlue,
+      parked: this.#state.kind === 'parked' ? 1 : 0,
+      wakes: this.#wakes,
     }
   }
 
@@ -156,15 +164,16 @@ export class SupervisedCell implements Cell {
     const until = performance.now() + drainTimeoutMs
     // Routes end on other threads: until those have said so, requests are on their way that nobody else could answer.
     const graceUntil = Math.min(until, performance.now() + routeGraceMs)
-    while (!this.#routesGone() && performance.now() < graceUntil) await sleep(2)
-    this.#post({ kind: 'drain', lanes: !this.#routesGone() })
-    while (this.#worker !== undefined && this.#busy() && performance.now() < until) await sleep(10)
+    while (!this.#gates.routesGone && performance.now() < graceUntil) await sleep(2)
+    this.#post({ kind: 'drain', lanes: !this.#gates.routesGone })
+    while ((this.#worker !== undefined || this.#waking !== undefined) && this.#busy() && performance.now() < until)
+      await sleep(10)
     this.#endReason = 'the workload was stopped'
+    this.#halted.abort(new Error('the cell is closed'))
     if (this.#state.kind !== 'failed') this.#enter({ kind: 'stopped' })
-    await this.#worker?.terminate()
+    await Promise.all([this.#worker?.terminate(), this.#parked, this.#waking])
     this.#threadGone()
-    for (const gate of this.#gates.keys()) gate.close()
-    this.#gates.clear()
+    this.#gates.close()
     this.#broker.release()
     this.#deps.onClose()
   }
@@ -178,13 +187,53 @@ export class SupervisedCell implements Cell {
   }
 
   #busy(): boolean {
-    // A retired gate is open as long as a request of it is in flight, on its way to the guest too.
-    const awaited = this.#gates.size > 0 && this.#routesGone()
-    return awaited || this.#vitals.get('inFlight') > 0 || this.#runs.size > 0
+    const awaited = this.#gates.open && this.#gates.routesGone
+    return awaited || this.#waking !== undefined || this.#working()
   }
 
-  #routesGone(): boolean {
-    return [...this.#gates.keys()].every((gate) => this.#retired.has(gate))
+  /** Calls are in progress. */
+  #working(): boolean {
+    return this.#vitals.get('inFlight') > 0 || this.#runs.size > 0
+  }
+
+  /** Nothing of it would be missed but its thread. */
+  #idle(): boolean {
+    const needed = this.#working() || this.#listeners.length > 0 || this.#listening.size > 0
+    return this.#state.kind === 'serving' && !needed && this.#vitals.get('held') === 0 && !this.#closing.signal.aborted
+  }
+
+  /** Ends the thread of an idle cell; its routes stay, and the next call starts another. */
+  async #park(): Promise<void> {
+    if (!this.#idle() || !(await this.#gates.letGo())) return
+    const worker = this.#worker
+    if (worker === undefined || !this.#idle()) {
+      this.#gates.rouse()
+      return
+    }
+    this.#worker = undefined
+    this.#endReason = 'the cell was parked'
+    this.#parked = worker.terminate()
+    this.#threadGone()
+    this.#enter({ kind: 'parked' })
+    await this.#parked
+  }
+
+  /** Never rejects: one that cannot be started again is treated like one that ended. */
+  #wake(): Promise<void> {
+    if (this.#state.kind !== 'parked') return this.#waking ?? Promise.resolve()
+    this.#waking ??= (async () => {
+      await this.#parked
+      this.#wakes += 1
+      try {
+        await this.#startThread(this.#halted.signal)
+      } catch (error) {
+        this.#endReason = error instanceof Error ? error.message : String(error)
+        this.#restart()
+      } finally {
+        this.#waking = undefined
+      }
+    })()
+    return this.#waking
   }
 
   #component(name: string): CellComponentInit {
@@ -198,8 +247,6 @@ export class SupervisedCell implements Cell {
     this.#worker = worker
     this.#endReason = undefined
     this.#vitals.set('ticking', 0)
-    this.#vitals.set('inFlight', 0)
-    this.#vitals.set('instances', 0)
     const started = Promise.withResolvers<void>()
     const timer = setTimeout(
       () => this.#end(worker, `it did not start within ${startTimeoutMs / 1000} s`),
@@ -220,9 +267,11 @@ export class SupervisedCell implements Cell {
         error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'it ran out of memory' : `it failed: ${error.message}`
     })
     worker.on('exit', () => {
-      if (this.#worker === worker) this.#threadGone()
-      if (ready) this.#restart()
-      else
+      const ours = this.#worker === worker
+      if (ours) this.#threadGone()
+      if (ready) {
+        if (ours) this.#restart()
+      } else
         started.reject(
           signal.aborted ? signal.reason : this.#startError({ code: '', message: this.#endReason ?? 'it ended' }),
         )
@@ -241,7 +290,6 @@ export class SupervisedCell implements Cell {
       this.#watch(worker)
       this.#enter({ kind: 'serving' })
       this.#broker.tell('serving')
-      for (const [gate, component] of this.#gates) this.#openLane(gate, component)
       for (const { component, options } of this.#listeners) {
         this.#listen(component, options).catch((error) => {
           this.#log.error({ event: 'cell.listen_failed', reason: String(error) }, 'cell cannot listen again')
@@ -269,6 +317,10 @@ export class SupervisedCell implements Cell {
         this.#end(worker, `the guest did not yield for ${stalledMs} ms`)
       },
     })
+    const { idleTimeoutMs = Number.POSITIVE_INFINITY } = this.#spec
+    if (idleTimeoutMs === Number.POSITIVE_INFINITY) return
+    const parkable = { vitals: this.#vitals, idleTimeoutMs, idle: () => this.#idle(), park: () => this.#park() }
+    this.#unpark = this.#deps.parking.add(parkable)
   }
 
   #receive(message: FromCellMain): void {
@@ -325,6 +377,8 @@ export class SupervisedCell implements Cell {
     this.#worker = undefined
     this.#endingSinceMs = undefined
     this.#unwatch?.()
+    this.#unpark?.()
+    for (const name of ['inFlight', 'instances', 'held'] as const) this.#vitals.set(name, 0)
     this.#broker.abortAll()
     this.#broker.tell('gone')
     const reason = this.#endReason ?? 'it ended'
@@ -370,25 +424,23 @@ export class SupervisedCell implements Cell {
   #enter(state: CellState): void {
     if (this.#state.kind === 'stopped') return
     this.#state = state
-    if (state.kind !== 'serving') for (const gate of this.#gates.keys()) this.#tellDown(gate)
+    this.#gates.announce(this.#news(state))
     for (const listener of this.#stateListeners) listener(state)
   }
 
-  #openLane(gate: MessagePort, component: string): void {
-    const { port1, port2 } = new MessageChannel()
-    const { maxBodyBytes, requestTimeoutMs } = this.#component(component).limits
-    this.#worker?.postMessage({ kind: 'lane', component, port: port1 } satisfies ToCellMain, [port1])
-    gate.postMessage({ kind: 'lane', port: port2, maxBodyBytes, requestTimeoutMs } satisfies GateMessage, [port2])
-  }
-
-  #tellDown(gate: MessagePort): void {
-    const state = this.#state
-    const reason = state.kind === 'serving' || state.kind === 'stopped' ? 'the workload was stopped' : state.reason
-    gate.postMessage({
-      kind: 'down',
-      reason,
-      retryAfterS: state.kind === 'restarting' ? 1 : undefined,
-    } satisfies GateMessage)
+  #news(state: CellState): GateNews {
+    switch (state.kind) {
+      case 'serving':
+        return { kind: 'up', thread: this.#worker! }
+      case 'parked':
+        return { kind: 'parked' }
+      case 'restarting':
+        return { kind: 'down', reason: state.reason, retryAfterS: 1 }
+      case 'failed':
+        return { kind: 'down', reason: state.reason, retryAfterS: undefined }
+      case 'stopped':
+        return { kind: 'down', reason: 'the workload was stopped', retryAfterS: undefined }
+    }
   }
 
   #post(message: ToCellMain): void {

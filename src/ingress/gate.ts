@@ -12,37 +12,51 @@ type OpenLane = {
   readonly requests: Map<number, LaneRequest>
 }
 
-/** Longest wait for a cell's first word, ms, and most requests that wait for it. */
+/** Longest wait for a cell's first word, ms. */
 const firstWordMs = 1_000
-const maxEarly = 1_000
+/** Longest wait for a cell that rests; it says itself when it cannot be had, so this is for a control thread that hangs. */
+const wakeMs = 35_000
+/** Most requests that wait. */
+const maxHeld = 1_000
 
 /** One component in one cell, as an ingress thread sees it. */
 export class Gate {
   readonly #port: MessagePort
   #lane: OpenLane | undefined
   #down: { reason: string; retryAfterS: number | undefined } = { reason: 'the workload is starting', retryAfterS: 1 }
-  /** Requests that came before the cell's first word, which is on its way when the gate is made; `undefined` once it is there. */
-  #early: (() => void)[] | undefined = []
+  /** Requests are held: the cell's first word is on its way, or it rests. */
+  #holding = true
+  #resting = false
+  #held: (() => void)[] = []
+  #timer: NodeJS.Timeout | undefined
   #nextId = 1
   #closing = false
 
   constructor(port: MessagePort) {
     this.#port = port
     port.on('message', (message: GateMessage) => {
-      if (message.kind === 'lane') this.#open(message)
-      else this.#down = message
-      this.#answerEarly()
+      if (message.kind === 'rest') this.#rest(message.turn)
+      else {
+        if (message.kind === 'lane') this.#open(message)
+        else this.#down = message
+        this.#release()
+      }
     })
     port.on('close', () => {
       this.#down = { reason: 'the workload was stopped', retryAfterS: undefined }
       this.#lane?.port.close()
-      this.#answerEarly()
+      this.#release()
     })
-    setTimeout(() => this.#answerEarly(), firstWordMs).unref()
+    this.#hold(firstWordMs)
   }
 
   get up(): boolean {
     return this.#lane !== undefined
+  }
+
+  /** It has no lane because its cell has nothing to do. */
+  get resting(): boolean {
+    return this.#resting
   }
 
   get inFlight(): number {
@@ -51,8 +65,11 @@ export class Gate {
 
   forward(request: IncomingMessage, response: ServerResponse, head: RequestHead): void {
     const lane = this.#lane
-    if (lane === undefined && this.#early !== undefined && this.#early.length < maxEarly) {
-      this.#early.push(() => this.forward(request, response, head))
+    if (lane === undefined && this.#holding && this.#held.length < maxHeld) {
+      const forward = () => {
+        if (!response.destroyed) this.forward(request, response, head)
+      }
+      if (this.#held.push(forward) === 1) this.wake()
       return
     }
     if (lane === undefined) {
@@ -73,18 +90,50 @@ export class Gate {
     lane.requests.set(id, new LaneRequest(id, request, response, head, { ...lane, onDone }))
   }
 
+  /** While it rests: asks for the cell without having a request for it yet. */
+  wake(): void {
+    if (!this.#resting) return
+    this.#hold(wakeMs)
+    this.#port.postMessage({ kind: 'wake' } satisfies GateReply)
+  }
+
   /** Takes no more requests; those in flight go on. */
   close(): void {
     this.#closing = true
     // Closing the port ends the lane, and what is in flight with it: the last request does it.
-    if (this.inFlight === 0) this.#port.close()
+    if (this.inFlight + this.#held.length === 0) this.#port.close()
     else this.#port.postMessage({ kind: 'retired' } satisfies GateReply)
   }
 
-  #answerEarly(): void {
-    const early = this.#early
-    this.#early = undefined
-    for (const forward of early ?? []) forward()
+  /** No request is on its way to the cell: the thread behind the lane may end. */
+  #rest(turn: number): void {
+    if (this.inFlight > 0) {
+      this.#port.postMessage({ kind: 'busy', turn } satisfies GateReply)
+      return
+    }
+    this.#lane?.port.close()
+    this.#lane = undefined
+    this.#down = { reason: 'the workload is being woken', retryAfterS: 1 }
+    this.#port.postMessage({ kind: 'resting', turn } satisfies GateReply)
+    clearTimeout(this.#timer)
+    this.#holding = true
+    this.#resting = true
+    if (this.#held.length > 0) this.wake()
+  }
+
+  #hold(forMs: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#release(), forMs).unref()
+  }
+
+  #release(): void {
+    clearTimeout(this.#timer)
+    this.#holding = false
+    this.#resting = false
+    const held = this.#held
+    this.#held = []
+    for (const forward of held) forward()
+    if (this.#closing && this.inFlight === 0) this.#port.close()
   }
 
   #open({ port, maxBodyBytes }: Extract<GateMessage, { kind: 'lane' }>): void {

@@ -1,4 +1,4 @@
-type Replica = { readonly up: boolean; readonly inFlight: number }
+type Replica = { readonly up: boolean; readonly resting: boolean; readonly inFlight: number; wake(): void }
 
 /** Which replicas serve which host. */
 export class RouteTable<T extends Replica> {
@@ -26,18 +26,25 @@ export class RouteTable<T extends Replica> {
     return found?.replica
   }
 
-  /** The replica with the fewest requests in flight, one that is up if there is any; `*` serves hosts without a route of their own. */
+  /**
+   * The replica with the fewest requests in flight, one that is up if there is any; `*` serves hosts without a route of their own.
+   * When all that are up have work, one that rests is woken for what comes next.
+   */
   find(hostName: string): T | undefined {
     const replicas = this.#byHost.get(hostName) ?? this.#byHost.get('*')
     let best: T | undefined
+    let resting: T | undefined
     for (const replica of replicas?.values() ?? []) {
-      if (
-        best === undefined ||
-        (replica.up && !best.up) ||
-        (replica.up === best.up && replica.inFlight < best.inFlight)
-      )
-        best = replica
+      if (replica.resting) resting = replica
+      if (best === undefined || isBetter(replica, best)) best = replica
     }
+    if (resting !== undefined && best?.up && best.inFlight > 0) resting.wake()
     return best
   }
+}
+
+function isBetter(a: Replica, b: Replica): boolean {
+  if (a.up !== b.up) return a.up
+  if (a.resting !== b.resting) return a.resting
+  return a.inFlight < b.inFlight
 }

@@ -80,6 +80,9 @@ export function createWasi(options: WasiOptions, dependencies: WasiDependencies 
           ...socketsOfInstance(state, sockets),
         },
         streams: instanceStreams(state),
+        get openCount() {
+          return state.openCount
+        },
         startRequest: (exchange) => startRequest(state, rules, exchange),
         [Symbol.dispose]() {
           state.end(new Error('the instance was discarded'))

@@ -27,6 +27,8 @@ export interface WasiInstance extends Disposable {
   readonly imports: Record<string, object>
   /** For capabilities whose interfaces give streams to the guest. */
   readonly streams: InstanceStreams
+  /** Files, sockets and outgoing requests that are open. */
+  readonly openCount: number
   /** For one call of `wasi:http/incoming-handler#handle`. */
   startRequest(exchange: HttpExchange): RequestHandle
 }

@@ -86,6 +86,8 @@ export class FakeCell implements Cell {
       inFlight: 0,
       instances: 0,
       untouchedGlue: 0,
+      parked: 0,
+      wakes: 0,
     }
   }
   async close(options: { drainTimeoutMs?: number } = {}): Promise<void> {
