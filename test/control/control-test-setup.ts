@@ -3,7 +3,7 @@ import { systemClock } from '../../src/clock/clock.ts'
 import type { ControlledHost } from '../../src/control/controlled-host.ts'
 import { type ControlOptions, createControl } from '../../src/control/create-control.ts'
 import type { HostIdentity } from '../../src/control/host-identity.ts'
-import { connectLattice } from '../../src/lattice/connect-lattice.ts'
+import { type ConnectLatticeOptions, connectLattice } from '../../src/lattice/connect-lattice.ts'
 import { type Event, testLog } from '../lattice/lattice-test-setup.ts'
 
 export type TestHost<H extends ControlledHost> = AsyncDisposable & {
@@ -22,9 +22,10 @@ export async function testHost<H extends ControlledHost>(
   options: Partial<Omit<ControlOptions, 'host' | 'identity'>> & {
     identity?: Partial<HostIdentity>
     connected?: boolean
+    connection?: Partial<ConnectLatticeOptions>
   } = {},
 ): Promise<TestHost<H>> {
-  const { identity: given, connected = true, ...more } = options
+  const { identity: given, connected = true, connection, ...more } = options
   const hostId = given?.hostId ?? randomUUID()
   const identity = {
     hostId,
@@ -37,7 +38,7 @@ export async function testHost<H extends ControlledHost>(
   }
   const { log, events, text } = testLog('control')
   await using owned = new AsyncDisposableStack()
-  const lattice = owned.use(connectLattice({ servers: [url], name: 'control', log, clock: systemClock }))
+  const lattice = owned.use(connectLattice({ servers: [url], name: 'control', log, clock: systemClock, ...connection }))
   const control = owned.use(createControl({ lattice, host, identity, log, clock: systemClock, ...more }))
   if (connected) await lattice.flush({ signal: AbortSignal.timeout(10_000) })
   const kept = owned.move()

@@ -13,7 +13,12 @@ export interface NatsOptions {
   /** More of a nats-server configuration file: accounts, authorization, auth_callout, tls. */
   readonly config?: string
   /** Makes the server one of a cluster; the routes are `clusterUrl`s of others already started. */
-  readonly cluster?: { readonly name: string; readonly routes?: readonly string[] }
+  readonly cluster?: {
+    readonly name: string
+    readonly routes?: readonly string[]
+    /** Of its routes. Default: a free one. */
+    readonly port?: number
+  }
 }
 
 /** A real NATS server on a loopback port. Disposal kills it and removes its data. */
@@ -35,7 +40,7 @@ export async function startNats(options: NatsOptions = {}): Promise<Nats> {
   const programs = await buildServer('nats')
   await using cleanup = new AsyncDisposableStack()
   const directory = cleanup.use(temporaryDirectory()).path
-  const [port, clusterPort] = [await freePort(), await freePort()]
+  const [port, clusterPort] = [await freePort(), options.cluster?.port ?? (await freePort())]
   const configPath = join(directory, 'nats.conf')
   writeFileSync(configPath, natsConfig(options, { port, clusterPort, storeDirectory: join(directory, 'jetstream') }))
   const log = startLog('nats-server')
