@@ -7,20 +7,6 @@ import { openHelmChart } from './helm-chart.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-test('the values in the documentation are ones that the chart takes', async () => {
-  using chart = await openHelmChart('herald-platform')
-  let found = 0
-  for (const file of globSync('docs/kubernetes/*.md', { cwd: root })) {
-    const text = readFileSync(join(root, file), 'utf8')
-    for (const [, block = ''] of text.matchAll(/```yaml\n(# values of herald-platform\n[\s\S]*?)```/g)) {
-      found += 1
-      const objects = await chart.template(parse(block))
-      assert.ok(objects.length > 5, `${file}: ${block}`)
-    }
-  }
-  assert.equal(found, 3)
-})
-
 for (const profile of ['small', 'large']) {
   test(`the profile ${profile} is taken`, async () => {
     using chart = await openHelmChart('herald-platform')

@@ -8,28 +8,15 @@ import type { CliEnvironment } from '../../src/cli/environment.ts'
 import { createProgram } from '../../src/cli/program.ts'
 import { runProgram } from '../../src/cli/run-program.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
-import { commandsOf, type DocumentCommand, pages } from './document-commands.ts'
+import { pages } from './document-blocks.ts'
+import { commandsOf, type DocumentCommand } from './document-commands.ts'
+import { reasonNotRun } from './not-run.ts'
+import { latticeCommands } from './programs.ts'
 
 const root = join(import.meta.dirname, '../..')
 const commands = pages.flatMap((page) => commandsOf(page))
 const ofHerald = commands.filter(({ program }) => program === 'herald')
 const textOf = ({ words }: DocumentCommand): string => words.join(' ')
-
-/** Not run here; each with the reason, and the test that does run it. */
-const onlyParsed: readonly { readonly pattern: RegExp; readonly because: string }[] = [
-  {
-    pattern: /^(dev|up|console|host(?! drain))\b/,
-    because: 'it serves until it is ended: test/cli, test/lattice-cli, test/console',
-  },
-  {
-    pattern: /^(deploy|delete|scale|get|describe|logs|call|host drain)\b/,
-    because: 'it needs hosts on NATS: test/lattice-cli',
-  },
-  { pattern: /^build\b/, because: "it needs the project's compiler and packages: test/lattice-cli/new-and-build" },
-  { pattern: /^identity explain\b/, because: 'it asks SPIRE or a herald dev: test/federation/identity-explain' },
-  { pattern: /^identity token\b(?!.*--ephemeral)/, because: 'it asks a herald dev: test/cli/serving' },
-  { pattern: /^oci\b/, because: 'it needs a registry: test/oci' },
-]
 
 /** What a page abbreviates: run as it stands, each must end with this exit code and name this. */
 const otherEndings: readonly { readonly text: string; readonly code: number; readonly says: RegExp }[] = [
@@ -58,10 +45,11 @@ test('an unknown command, an unknown option, a value that is none and a missing 
     assert.ok(await parseError(wrong.split(' ')), wrong)
   const page = '```sh\nnpm run -s herald -- devv x  # a comment\necho x | herald inspcet y > z\n```\n'
   assert.deepEqual(
-    commandsOf('x.md', page).map(({ where, words }) => [where, ...words]),
+    commandsOf('x.md', page).map(({ where, program, words }) => [where, program, ...words]),
     [
-      ['x.md:2', 'devv', 'x'],
-      ['x.md:3', 'inspcet', 'y'],
+      ['x.md:2', 'herald', 'devv', 'x'],
+      ['x.md:3', 'echo', 'x'],
+      ['x.md:3', 'herald', 'inspcet', 'y'],
     ],
   )
 })
@@ -75,23 +63,17 @@ test('what needs no server is run, and does what the page says', async (t) => {
   const component = Buffer.from('0061736d0d000100', 'hex')
   for (const name of ['component.wasm', 'build/api.wasm', 'build/api-gateway.wasm'])
     await writeFile(join(cwd, name), component)
-  const reasons = new Map<string, number>()
   let ran = 0
   for (const command of ofHerald) {
     const text = textOf(command)
-    const skipped = onlyParsed.find(({ pattern }) => pattern.test(text))
-    if (skipped !== undefined) {
-      const { because } = skipped
-      reasons.set(because, (reasons.get(because) ?? 0) + 1)
-      continue
-    }
+    // Those that are listed are only parsed, above.
+    if (reasonNotRun(command) !== undefined || latticeCommands.test(text)) continue
     const { code, stdout, stderr } = await run(command.words, cwd)
     const { code: expected, says } = otherEndings.find((each) => each.text === text) ?? { code: 0, says: /\S/ }
     assert.equal(code, expected, `${command.where}: herald ${text}\n${stderr}`)
     assert.match(stdout + stderr, says, `${command.where}: herald ${text}`)
     ran += 1
   }
-  for (const [because, count] of reasons) t.diagnostic(`${count} only parsed: ${because}`)
   t.diagnostic(`${ran} of ${ofHerald.length} run`)
   assert.ok(ran >= 15, `${ran}`)
 })
