@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildComponents } from '../scripts/build-components.ts'
 import { ensureDebianPackages, wasmCompilerPackages } from '../scripts/servers.ts'
-import type { BenchResult, BenchRun } from './result.ts'
+import { type BenchAbsence, type BenchResult, type BenchRun, metGoal } from './result.ts'
 
 type Bench = {
   readonly about: string
@@ -13,6 +13,8 @@ type Bench = {
   readonly components?: readonly string[]
   /** Debian packages that are installed first, if need be. */
   readonly packages?: readonly string[]
+  /** Where it needs other ones than most. */
+  readonly defaults?: { readonly rounds?: number; readonly seconds?: number; readonly minutes?: number }
   readonly load: () => Promise<{ run: BenchRun }>
 }
 
@@ -27,6 +29,13 @@ const benches: Record<string, Bench> = {
     packages: ['wrk'],
     load: () => import('./http.ts'),
   },
+  engine: {
+    about:
+      'the engine against bare node:http, wasmtime serve and jco serve; imports, deploys, an endless loop; 4 minutes',
+    packages: ['wrk', ...wasmCompilerPackages],
+    defaults: { seconds: 2 },
+    load: () => import('./engine.ts'),
+  },
   identity: {
     about: 'store.get warm from the guest, cold against a raw gRPC call',
     components: ['whoami-c'],
@@ -39,8 +48,9 @@ const benches: Record<string, Bench> = {
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '4' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    minutes: { type: 'string' },
     output: { type: 'string', default: 'table' },
     save: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -49,11 +59,14 @@ const { values, positionals } = parseArgs({
 const name = positionals[0]
 const bench = name === undefined ? undefined : benches[name]
 if (values.help || name === undefined || bench === undefined) {
-  console.log(
-    'usage: npm run bench -- NAME [--rounds N=5] [--seconds S=4, length of one round] [--output table|json] [--save]\n',
-  )
+  console.log(`usage: npm run bench -- NAME [--rounds N] [--seconds S] [--minutes M] [--output table|json] [--save]
+
+--rounds   interleaved rounds of each side; default: 5
+--seconds  length of one round of one side; default: 4, engine 2
+--minutes  length of a bench that is one long run; default: 10
+--save     writes bench/results/NAME.json, of which docs/performance.md is made
+`)
   for (const [key, { about }] of Object.entries(benches)) console.log(`  ${key.padEnd(10)} ${about}`)
-  console.log('\n--save writes bench/results/NAME.json')
   process.exit(values.help ? 0 : 2)
 }
 
@@ -72,16 +85,18 @@ await ensureDebianPackages([...packages, ...(components.length > 0 ? wasmCompile
 })
 if (components.length > 0) await buildComponents(components, { log: progress })
 const { run } = await bench.load()
-const results: BenchResult[] = await run({
-  rounds: Number(values.rounds),
-  secondsPerRound: Number(values.seconds),
-  say: progress,
-})
+const rounds = Number(values.rounds ?? bench.defaults?.rounds ?? 5)
+const secondsPerRound = Number(values.seconds ?? bench.defaults?.seconds ?? 4)
+const minutes = Number(values.minutes ?? 10)
+const results = await run({ rounds, secondsPerRound, minutes, say: progress })
 
 const report = {
   bench: name,
   date: new Date().toISOString(),
-  command: `npm run bench -- ${name} --rounds ${values.rounds} --seconds ${values.seconds}`,
+  command: [
+    `npm run bench -- ${name}`,
+    ...(['rounds', 'seconds', 'minutes'] as const).flatMap((key) => (values[key] ? [`--${key} ${values[key]}`] : [])),
+  ].join(' '),
   machine,
   results,
 }
@@ -97,15 +112,7 @@ function printTable(): void {
   console.log(
     `\n${report.command}\n${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.os}, Node ${machine.node}, V8 ${machine.v8}\n`,
   )
-  const rows = results.map((result) => [
-    result.measure,
-    `${format(result.median)} ${result.unit}`,
-    `${format(result.min)} … ${format(result.max)}`,
-    String(result.samples),
-    result.goal === undefined
-      ? ''
-      : `${result.goal.comparison} ${result.goal.value} ${met(result) ? 'met' : 'NOT MET'}`,
-  ])
+  const rows = results.map(rowOf)
   const header = ['measure', 'median', 'min … max', 'rounds', 'goal']
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)))
   for (const row of [header, ...rows])
@@ -117,9 +124,13 @@ function printTable(): void {
     )
 }
 
-function met({ median, goal }: BenchResult): boolean {
-  if (goal === undefined) return true
-  return goal.comparison === '≥' ? median >= goal.value : median <= goal.value
+function rowOf(result: BenchResult | BenchAbsence): string[] {
+  const { measure, goal } = result
+  const wanted = goal === undefined ? '' : `${goal.comparison} ${goal.value}`
+  if (result.notRun !== undefined) return [measure, 'not run', result.notRun, '', wanted]
+  const { median, unit, min, max, samples } = result
+  const verdict = goal === undefined ? '' : metGoal(result) ? ' met' : ' NOT MET'
+  return [measure, `${format(median)} ${unit}`, `${format(min)} … ${format(max)}`, String(samples), wanted + verdict]
 }
 
 function format(value: number): string {

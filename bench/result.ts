@@ -9,7 +9,18 @@ export type BenchResult = {
   readonly max: number
   /** Rounds behind the median. */
   readonly samples: number
-  readonly goal?: { readonly comparison: '≥' | '≤'; readonly value: number }
+  readonly goal?: BenchGoal
+  readonly notRun?: undefined
+}
+
+export type BenchGoal = { readonly comparison: '≥' | '≤' | '='; readonly value: number }
+
+/** A figure that this run could not take. */
+export type BenchAbsence = {
+  readonly measure: string
+  /** Why, and what would be needed. */
+  readonly notRun: string
+  readonly goal?: BenchGoal
 }
 
 export type BenchOptions = {
@@ -17,11 +28,19 @@ export type BenchOptions = {
   readonly rounds: number
   /** Length of one round of one side, seconds. */
   readonly secondsPerRound: number
+  /** Length of a bench that is one long run, minutes. */
+  readonly minutes: number
   /** Progress, a line each, to standard error. */
   readonly say: (line: string) => void
 }
 
-export type BenchRun = (options: BenchOptions) => Promise<BenchResult[]>
+export type BenchRun = (options: BenchOptions) => Promise<readonly (BenchResult | BenchAbsence)[]>
+
+export function metGoal({ median, goal }: BenchResult): boolean {
+  if (goal === undefined) return true
+  if (goal.comparison === '=') return median === goal.value
+  return goal.comparison === '≥' ? median >= goal.value : median <= goal.value
+}
 
 /** Median and spread of one series. @throws RangeError when there is no sample. */
 export function summarize(
