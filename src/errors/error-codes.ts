@@ -171,6 +171,21 @@ export const errorCodes = {
   // the command over the lattice
   ERR_HOST_NOT_FOUND: { exitCode: 2, meaning: 'No Herald host on the lattice has this id or name, or several have.' },
   ERR_DEPLOY_NO_HOST: {
+  ERR_NATS_KEY_INVALID: {
+    exitCode: 2,
+    meaning: 'A file holds no nkey seed of the kind that is needed, or cannot be read or written.',
+  },
+  ERR_NATS_JWT_INVALID: { exitCode: 3, meaning: 'A question to the auth callout service is not of a NATS server.' },
+
+  // callout
+  ERR_CALLOUT_POLICY_INVALID: {
+    exitCode: 2,
+    meaning: 'The policy of the auth callout service cannot be used; the fault is named with line, column and key.',
+  },
+  ERR_CALLOUT_DENIED: {
+    exitCode: 3,
+    meaning: 'The policy of the auth callout service grants nothing to a client, or the client shows no SVID.',
+  },
     exitCode: 4,
     meaning: 'No host on the lattice takes work and has the labels and the environment that a workload asks for.',
   },
@@ -219,8 +234,14 @@ export const errorCodes = {
   ERR_SPIRE_UNREACHABLE: { exitCode: 4, meaning: 'The SPIRE agent, or the server behind it, cannot be reached.' },
   ERR_SPIRE_ATTESTATION_FAILED: { exitCode: 4, meaning: 'The SPIRE agent could not attest this host process.' },
   ERR_SPIRE_WRONG_SOCKET: {
+  ERR_X509_SVID_UNTRUSTED: {
+    exitCode: 3,
+    meaning: 'A certificate failed verification: expired, or no authority of its trust domain vouches for it.',
+  },
+  ERR_X509_BUNDLE_INVALID: { exitCode: 3, meaning: 'The X.509 bundle of a trust domain cannot be read.' },
     exitCode: 2,
-    meaning: 'The socket is not the admin socket of a SPIRE agent (it may be its Workload API socket).',
+    meaning:
+      'The socket is the other one of the SPIRE agent: its admin socket and its Workload API socket were confused.',
   },
   ERR_SPIRE_HOST_UNREGISTERED: { exitCode: 3, meaning: 'This host itself has no registration entry in SPIRE.' },
   ERR_SPIRE_DELEGATE_UNAUTHORIZED: {

@@ -44,17 +44,31 @@ export class ComponentX509 {
 
   /** @throws like {@link subject} · ERR_X509_SVID_UNAVAILABLE when the authority gives none, or only an expired one */
   async svid(signal: AbortSignal): Promise<X509Svid> {
-    const { spiffeIds, svids } = await this.#whenKnown(signal)
-    const chosen = this.#choose(spiffeIds)
-    const nowMs = this.#options.clock.nowMs()
-    // Several entries of one SPIFFE ID are one identity: the certificate that lives longest.
-    const [best] = svids
-      .filter(({ spiffeId, expiresAt }) => spiffeId === chosen && expiresAt.getTime() > nowMs)
-      .sort((a, b) => b.expiresAt.getTime() - a.expiresAt.getTime())
+    const known = await this.#whenKnown(signal)
+    const chosen = this.#choose(known.spiffeIds)
+    const best = this.#best(known, chosen)
     if (best !== undefined) return best
     throw new HeraldError('ERR_X509_SVID_UNAVAILABLE', `there is no valid X.509-SVID of ${chosen}`, {
       hint: 'the development authority issues none; with SPIRE, see whether the agent reaches its server',
     })
+  }
+
+  /** What {@link svid} would give at once; `undefined` if it would wait or fail. */
+  held(): X509Svid | undefined {
+    if (this.#known === undefined) return undefined
+    try {
+      return this.#best(this.#known, this.#choose(this.#known.spiffeIds))
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Several entries of one SPIFFE ID are one identity: the certificate that lives longest. */
+  #best({ svids }: Known, chosen: SpiffeId): X509Svid | undefined {
+    const nowMs = this.#options.clock.nowMs()
+    return svids
+      .filter(({ spiffeId, expiresAt }) => spiffeId === chosen && expiresAt.getTime() > nowMs)
+      .sort((a, b) => b.expiresAt.getTime() - a.expiresAt.getTime())[0]
   }
 
   close(): void {

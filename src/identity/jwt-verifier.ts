@@ -2,7 +2,7 @@ import type { Clock } from '../clock/clock.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import { type JwtSvid, parseJwtSvid } from '../spiffe/jwt-svid.ts'
 import { trustDomainOf } from '../spiffe/spiffe-id.ts'
-import type { SvidAuthority } from './svid-authority.ts'
+import type { JwtBundleSource } from './svid-authority.ts'
 import { verifyByAuthority } from './svid-verification.ts'
 
 /** Verifies tokens that others present, against the bundles of the own trust domain and of federated ones. */
@@ -14,7 +14,7 @@ export interface JwtVerifier {
 /** Whoever presents a token chooses its `kid`: nobody waits long for a key that may not exist, ms. */
 const keyWaitMs = 1_000
 
-export function createJwtVerifier({ authority, clock }: { authority: SvidAuthority; clock: Clock }): JwtVerifier {
+export function createJwtVerifier({ authority, clock }: { authority: JwtBundleSource; clock: Clock }): JwtVerifier {
   return {
     async verify(token, audience) {
       const svid = parseJwtSvid(token)

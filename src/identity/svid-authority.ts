@@ -63,3 +63,6 @@ export type AuthorityStatus =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'ready'; readonly since: Date; readonly trustDomains: readonly TrustDomain[] }
   | { readonly kind: 'unavailable'; readonly since: Date; readonly error: HeraldError }
+
+/** Where the keys of trust domains come from. */
+export type JwtBundleSource = Pick<SvidAuthority, 'currentJwtBundle' | 'jwtBundle' | 'status'>

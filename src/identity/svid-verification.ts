@@ -3,10 +3,10 @@ import type { JwtSvid } from '../spiffe/jwt-svid.ts'
 import { trustDomainOf } from '../spiffe/spiffe-id.ts'
 import { verifyJwtSvid } from '../spiffe/verify-jwt-svid.ts'
 import { Deadline } from './deadline.ts'
-import type { SvidAuthority } from './svid-authority.ts'
+import type { JwtBundleSource } from './svid-authority.ts'
 
 export type VerificationOptions = {
-  readonly authority: SvidAuthority
+  readonly authority: JwtBundleSource
   readonly clock: Clock
   /** How long a bundle that does not hold the key yet is waited for, ms: keys rotate, and a token may overtake the bundle. */
   readonly keyWaitMs: number

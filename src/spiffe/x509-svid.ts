@@ -20,6 +20,12 @@ export class X509Svid {
     this.#key = key
   }
 
+  /** For a TLS connection that this process makes itself; both PEM. The key is a secret. */
+  revealForTls(): { cert: string; key: string } {
+    const cert = this.certificates.map((der) => new X509Certificate(der).toString()).join('')
+    return { cert, key: this.#key.export({ format: 'pem', type: 'pkcs8' }) as string }
+  }
+
   sign(data: Uint8Array): X509Signature {
     const [leaf] = this.certificates
     const certificateSha256 = createHash('sha256').update(leaf!).digest()
@@ -54,16 +60,27 @@ export function parseX509Svid(certificates: readonly Buffer[], key: Buffer): X50
   if (leafDer === undefined) throw invalid('it has no certificate')
   try {
     const leaf = new X509Certificate(leafDer)
-    const uris = (leaf.subjectAltName ?? '').split(', ').filter((name) => name.startsWith('URI:'))
-    const [uri] = uris
-    if (uri === undefined || uris.length > 1) throw new Error('its leaf has not exactly one URI')
-    if (leaf.ca) throw new Error('its leaf is a CA')
+    const spiffeId = spiffeIdOfLeaf(leaf)
     const privateKey = createPrivateKey({ key, format: 'der', type: 'pkcs8' })
     if (!leaf.checkPrivateKey(privateKey)) throw new Error('its key is not the one of its leaf')
-    return new X509Svid(parseSpiffeId(uri.slice('URI:'.length)), certificates, leaf.validToDate, privateKey)
+    return new X509Svid(spiffeId, certificates, leaf.validToDate, privateKey)
   } catch (cause) {
+    if (cause instanceof HeraldError && cause.code === 'ERR_X509_SVID_INVALID') throw cause
     // Errors of the key's parser may hold what they could not parse.
-    throw invalid(cause instanceof HeraldError || isPlain(cause) ? (cause as Error).message : 'it cannot be read')
+    throw invalid(isPlain(cause) ? (cause as Error).message : 'it cannot be read')
+  }
+}
+
+/** X509-SVID §2, §4.1: exactly one URI, which is the SPIFFE ID, and no CA. @throws ERR_X509_SVID_INVALID */
+export function spiffeIdOfLeaf(leaf: X509Certificate): SpiffeId {
+  const uris = (leaf.subjectAltName ?? '').split(', ').filter((name) => name.startsWith('URI:'))
+  const [uri] = uris
+  if (uri === undefined || uris.length > 1) throw invalid('its leaf has not exactly one URI')
+  if (leaf.ca) throw invalid('its leaf is a CA')
+  try {
+    return parseSpiffeId(uri.slice('URI:'.length))
+  } catch (cause) {
+    throw invalid((cause as HeraldError).message)
   }
 }
 

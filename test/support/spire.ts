@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { buildServer } from '../../scripts/servers/build-server.ts'
@@ -72,6 +72,12 @@ export interface Spire extends AsyncDisposable {
   listEntries(): Promise<readonly Entry[]>
   /** A token signed by the server for any SPIFFE ID, without an entry (`spire-server jwt mint`). Do not log it. */
   mintJwtSvid(svid: { spiffeId: string; audience: string; ttlS?: number }): Promise<string>
+  /** Files of an X.509-SVID for any SPIFFE ID, without an entry (`spire-server x509 mint`), in a folder of this SPIRE. For servers. */
+  mintX509Svid(svid: {
+    spiffeId: string
+    dns?: string
+    ttlS?: number
+  }): Promise<{ certFile: string; keyFile: string; bundleFile: string }>
   /** The token that the agent's Workload API gives this process, with the host's SPIFFE ID (`spire-agent api fetch jwt`). Do not log it. */
   fetchHostJwtSvid(audience: string): Promise<string>
   /** Starts the agent with the same data directory; resolves once its admin socket accepts connections and it has the host's entry, if there is one. */
@@ -244,6 +250,13 @@ export async function startSpire(options: SpireOptions = {}): Promise<Spire> {
     async mintJwtSvid({ spiffeId, audience, ttlS = 300 }) {
       const answer = await spireServer('jwt', 'mint', '-spiffeID', spiffeId, '-audience', audience, '-ttl', `${ttlS}s`)
       return answer.trim()
+    },
+    async mintX509Svid({ spiffeId, dns, ttlS = 3600 }) {
+      const folder = mkdtempSync(join(directory, 'svid-'))
+      const name = dns === undefined ? [] : ['-dns', dns]
+      await spireServer('x509', 'mint', '-spiffeID', spiffeId, ...name, '-ttl', `${ttlS}s`, '-write', folder)
+      const file = (each: string) => join(folder, each)
+      return { certFile: file('svid.pem'), keyFile: file('key.pem'), bundleFile: file('bundle.pem') }
     },
     async fetchHostJwtSvid(audience) {
       const args = [

@@ -5,7 +5,16 @@ import { type JwtBundle, parseJwtBundle } from '../../spiffe/jwt-bundle.ts'
 import { parseTrustDomain, type TrustDomain } from '../../spiffe/trust-domain.ts'
 import type { AuthorityStatus } from '../svid-authority.ts'
 import type { DelegatedIdentityClient, JwtBundlesResponse } from './delegated-identity-client.ts'
-import { fromSpireStatus, isTransient } from './spire-status.ts'
+import { isTransient } from './spire-status.ts'
+
+export type JwtBundlesOptions = {
+  readonly client: Pick<DelegatedIdentityClient, 'subscribeToJwtBundles' | 'waitForConnection'>
+  /** Of the failure of a call. */
+  readonly translate: (cause: unknown) => HeraldError
+  readonly clock: Clock
+  readonly log: Log
+  readonly signal: AbortSignal
+}
 
 /**
  * The JWT bundles of all trust domains, kept current by one stream that is opened again whenever it breaks; what was learned stays.
@@ -15,21 +24,9 @@ export class JwtBundles {
   #bundles: ReadonlyMap<TrustDomain, JwtBundle> = new Map()
   #status: AuthorityStatus = { kind: 'connecting' }
   #news = Promise.withResolvers<void>()
-  readonly #options: {
-    readonly client: DelegatedIdentityClient
-    readonly adminSocketPath: string
-    readonly clock: Clock
-    readonly log: Log
-    readonly signal: AbortSignal
-  }
+  readonly #options: JwtBundlesOptions
 
-  constructor(options: {
-    client: DelegatedIdentityClient
-    adminSocketPath: string
-    clock: Clock
-    log: Log
-    signal: AbortSignal
-  }) {
+  constructor(options: JwtBundlesOptions) {
     this.#options = options
   }
 
@@ -64,7 +61,7 @@ export class JwtBundles {
 
   /** Keeps the stream open until the signal of the options aborts. Never throws. */
   async follow(): Promise<void> {
-    const { client, clock, signal, adminSocketPath } = this.#options
+    const { client, clock, signal, translate } = this.#options
     let failures = 0
     while (!signal.aborted) {
       let error: HeraldError
@@ -74,9 +71,9 @@ export class JwtBundles {
           this.#take(message)
         }
         if (signal.aborted) return
-        error = new HeraldError('ERR_SPIRE_UNREACHABLE', `SPIRE closed the stream of JWT bundles on ${adminSocketPath}`)
+        error = new HeraldError('ERR_SPIRE_UNREACHABLE', 'SPIRE closed the stream of JWT bundles')
       } catch (cause) {
-        error = fromSpireStatus(cause, adminSocketPath)
+        error = translate(cause)
       }
       this.#lost(error)
       failures += 1
@@ -106,7 +103,7 @@ export class JwtBundles {
     }
     this.#bundles = read
     if (this.#status.kind !== 'ready')
-      log.info({ event: 'spire.connected', trustDomains: [...read.keys()] }, 'SPIRE accepts this host')
+      log.info({ event: 'spire.connected', trustDomains: [...read.keys()] }, 'SPIRE accepts this process')
     const since = this.#status.kind === 'ready' ? this.#status.since : new Date(clock.nowMs())
     this.#status = { kind: 'ready', since, trustDomains: [...read.keys()] }
     this.#tell()

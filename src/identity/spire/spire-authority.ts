@@ -2,7 +2,7 @@ import type { Clock } from '../../clock/clock.ts'
 import { HeraldError } from '../../errors/herald-error.ts'
 import type { Log } from '../../observability/log.ts'
 import { parseSpiffeId, type SpiffeId } from '../../spiffe/spiffe-id.ts'
-import { parseX509Svid, type X509Svid } from '../../spiffe/x509-svid.ts'
+import type { X509Svid } from '../../spiffe/x509-svid.ts'
 import type { Selector } from '../selectors.ts'
 import type { IssuedJwtSvid, SvidAuthority, X509Update } from '../svid-authority.ts'
 import {
@@ -10,16 +10,18 @@ import {
   type DelegatedIdentityClient,
   type X509SvidsResponse,
 } from './delegated-identity-client.ts'
-import { askHostSpiffeIds } from './host-spiffe-id.ts'
 import { JwtBundles } from './jwt-bundles.ts'
+import { readX509Svids } from './read-x509-svids.ts'
+import { reopenedStream } from './reopened-stream.ts'
 import {
   delegateUnauthorized,
   explainUnreachable,
   fromSpireStatus,
-  isTransient,
   noIdentityIssued,
   saysNoIdentityIssued,
 } from './spire-status.ts'
+import { untilAnswered } from './until-answered.ts'
+import { askHostSpiffeIds } from './workload-client.ts'
 
 export type SpireAuthorityOptions = {
   /** The agent's `admin_socket_path`; `unix://` before it is fine. It need not exist yet, and may come and go. */
@@ -48,7 +50,13 @@ class SpireAuthority implements SvidAuthority {
     this.#options = options
     this.#client = client
     const { adminSocketPath, clock, log } = options
-    this.#bundles = new JwtBundles({ client, adminSocketPath, clock, log, signal: this.#lifetime.signal })
+    this.#bundles = new JwtBundles({
+      client,
+      translate: (cause) => fromSpireStatus(cause, adminSocketPath),
+      clock,
+      log,
+      signal: this.#lifetime.signal,
+    })
     this.#following = this.#bundles.follow()
   }
 
@@ -57,18 +65,18 @@ class SpireAuthority implements SvidAuthority {
     { signal: call }: { signal: AbortSignal },
   ): Promise<readonly IssuedJwtSvid[]> {
     const signal = AbortSignal.any([call, this.#lifetime.signal])
-    let last: HeraldError | undefined
-    for (let attempt = 1; ; attempt++) {
-      try {
+    return untilAnswered(
+      async () => {
         const { svids } = await this.#client.fetchJwtSvids({ audience: audiences, selectors }, { signal })
         return svids.map(({ token, hint }) => ({ token, hint: hint === '' ? undefined : hint }))
-      } catch (cause) {
-        if (signal.aborted) throw last ?? (await this.#reasonOf(signal))
-        last = await this.#translate(cause)
-        if (!isTransient(last)) throw last
-      }
-      await this.#options.clock.sleep(Math.min(50 * 2 ** attempt, 2_000), { signal }).catch(() => {})
-    }
+      },
+      {
+        clock: this.#options.clock,
+        signal,
+        translate: (cause) => this.#translate(cause),
+        whenNone: () => this.#reasonOf(signal),
+      },
+    )
   }
 
   async *watchX509(
@@ -77,23 +85,16 @@ class SpireAuthority implements SvidAuthority {
   ): AsyncGenerator<X509Update> {
     const { clock, adminSocketPath } = this.#options
     const signal = AbortSignal.any([call, this.#lifetime.signal])
-    let failures = 0
-    while (!signal.aborted) {
-      try {
-        for await (const message of this.#client.subscribeToX509Svids({ selectors }, { signal, waitForReady: true })) {
-          failures = 0
-          const spiffeIds = spiffeIdsOf(message)
-          yield withSvids
-            ? { kind: 'entitled', spiffeIds, svids: this.#svidsOf(message) }
-            : { kind: 'entitled', spiffeIds }
-        }
-      } catch (cause) {
-        yield { kind: 'interrupted', error: fromSpireStatus(cause, adminSocketPath) }
+    const open = () => this.#client.subscribeToX509Svids({ selectors }, { signal, waitForReady: true })
+    const translate = (cause: unknown): HeraldError => fromSpireStatus(cause, adminSocketPath)
+    for await (const news of reopenedStream(open, { clock, signal, translate })) {
+      if (news.kind === 'interrupted') yield news
+      else {
+        const spiffeIds = spiffeIdsOf(news.message)
+        yield withSvids
+          ? { kind: 'entitled', spiffeIds, svids: this.#svidsOf(news.message) }
+          : { kind: 'entitled', spiffeIds }
       }
-      failures += 1
-      // Spread, since all components' streams break in the same moment.
-      const pauseMs = Math.min(50 * 2 ** failures, 2_000) * (0.5 + Math.random())
-      await clock.sleep(pauseMs, { signal }).catch(() => {})
     }
   }
 
@@ -136,15 +137,10 @@ class SpireAuthority implements SvidAuthority {
   }
 
   #svidsOf({ x509_svids }: X509SvidsResponse): readonly X509Svid[] {
-    const svids: X509Svid[] = []
-    for (const { x509_svid, x509_svid_key } of x509_svids) {
-      try {
-        svids.push(parseX509Svid(x509_svid?.cert_chain ?? [], x509_svid_key))
-      } catch (error) {
-        this.#options.log.error({ event: 'svid.x509.unreadable', err: error }, 'an X.509-SVID of SPIRE cannot be used')
-      }
-    }
-    return svids
+    return readX509Svids(
+      x509_svids.map(({ x509_svid, x509_svid_key }) => ({ chain: x509_svid?.cert_chain ?? [], key: x509_svid_key })),
+      this.#options.log,
+    )
   }
 
   async #withHostSpiffeId(error: HeraldError): Promise<HeraldError> {

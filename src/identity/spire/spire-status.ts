@@ -17,7 +17,11 @@ export function saysNoIdentityIssued(error: unknown): boolean {
  * Translates a status of a call in which "no identity issued" can only mean the host (the streams).
  * The statuses were read from SPIRE 1.15's `delegatedidentity/v1/service.go`.
  */
-export function fromSpireStatus(error: unknown, adminSocketPath: string): HeraldError {
+export function fromSpireStatus(
+  error: unknown,
+  socketPath: string,
+  api: 'delegated identity' | 'Workload' = 'delegated identity',
+): HeraldError {
   if (!isServiceError(error))
     return new HeraldError('ERR_INTERNAL', 'a call to SPIRE failed unexpectedly', { cause: error })
   const details = error.details
@@ -25,14 +29,13 @@ export function fromSpireStatus(error: unknown, adminSocketPath: string): Herald
     case status.PERMISSION_DENIED:
       return /authorized delegate/i.test(details) ? delegateUnauthorized([], error) : hostUnregistered(error)
     case status.UNIMPLEMENTED:
-      return new HeraldError(
-        'ERR_SPIRE_WRONG_SOCKET',
-        `${adminSocketPath} does not serve SPIRE's delegated identity API`,
-        {
-          hint: "give the agent's admin socket (admin_socket_path), not its Workload API socket",
-          cause: error,
-        },
-      )
+      return new HeraldError('ERR_SPIRE_WRONG_SOCKET', `${socketPath} does not serve SPIRE's ${api} API`, {
+        hint:
+          api === 'Workload'
+            ? "give the agent's Workload API socket (socket_path), not its admin socket"
+            : "give the agent's admin socket (admin_socket_path), not its Workload API socket",
+        cause: error,
+      })
     case status.UNAVAILABLE:
       if (/attestation failed/i.test(details)) {
         return new HeraldError('ERR_SPIRE_ATTESTATION_FAILED', 'the SPIRE agent could not attest this process', {
@@ -40,10 +43,10 @@ export function fromSpireStatus(error: unknown, adminSocketPath: string): Herald
           cause: error,
         })
       }
-      return unreachable(adminSocketPath, details, error)
+      return unreachable(socketPath, details, error)
     case status.CANCELLED:
     case status.DEADLINE_EXCEEDED:
-      return unreachable(adminSocketPath, details, error)
+      return unreachable(socketPath, details, error)
     default:
       return new HeraldError(
         'ERR_SPIRE_REQUEST_REFUSED',
