@@ -14,6 +14,10 @@ export type CliEnvironment = {
   readonly inKubernetes: boolean
   /** `SPIRE_ADMIN_ENDPOINT_SOCKET`: the default of `--spire-admin-socket`. */
   readonly spireAdminSocket: string | undefined
+  /** `SPIFFE_ENDPOINT_SOCKET`: the default of `--spire-workload-socket`. */
+  readonly spiffeEndpointSocket?: string | undefined
+  /** `HERALD_HOST_…`, as they are, without empty ones: settings of `herald host`. */
+  readonly hostVariables?: Readonly<Record<string, string>>
   /** Where sockets of this user stand: `$XDG_RUNTIME_DIR/herald`, else a directory of the user under the temporary one. */
   readonly runtimeDirectory: string
   /** `HERALD_NATS_URL`: the default of `--nats` of commands over the lattice; several with commas. */
@@ -40,6 +44,10 @@ export function readEnvironment(): CliEnvironment {
     noColor: given('NO_COLOR') !== undefined,
     inKubernetes: given('KUBERNETES_SERVICE_HOST') !== undefined,
     spireAdminSocket: given('SPIRE_ADMIN_ENDPOINT_SOCKET'),
+    spiffeEndpointSocket: given('SPIFFE_ENDPOINT_SOCKET'),
+    hostVariables: Object.fromEntries(
+      Object.entries(env).flatMap(([name, value]) => (name.startsWith('HERALD_HOST_') && value ? [[name, value]] : [])),
+    ),
     natsUrls: given('HERALD_NATS_URL')
       ?.split(',')
       .map((url) => url.trim()),

@@ -4,6 +4,7 @@ import type { CliEnvironment } from './environment.ts'
 import { addHostDrainCommand } from './host-drain-command.ts'
 import type { LatticeHostOptions } from './lattice-host.ts'
 import { addNatsCredentialOptions } from './nats-options.ts'
+import { addNatsSvidTlsOptions, type NatsSvidOptions } from './nats-svid-options.ts'
 import {
   collect,
   collectPairs,
@@ -17,12 +18,12 @@ import type { RegistryOptions } from './registry-images.ts'
 export type HostCommandOptions = CommonOptions &
   Omit<LatticeHostOptions, 'nats'> &
   RegistryOptions & {
+  NatsSvidOptions &
     readonly file?: readonly string[]
     readonly nats?: readonly string[]
     readonly hostId?: string
     readonly hostgroup: string
     readonly spireAdminSocket?: string
-    readonly spireWorkloadSocket?: string
     readonly http: ListenAddress
     readonly artifactCache?: string
     readonly health?: ListenAddress
@@ -53,7 +54,7 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
     )
     .option(
       '--spire-workload-socket <path>',
-      "the agent's Workload API socket, only to name this host's own SPIFFE ID in errors; not asked by default",
+      "the agent's Workload API socket (default: $SPIFFE_ENDPOINT_SOCKET): for this host's own SVIDs, and to name its SPIFFE ID in errors",
     )
     .addOption(
       new Option(
@@ -91,6 +92,12 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
       '--friendly-name <name>',
       "name of this host's Host object; a DNS-1123 name, never the same for two hosts (default: herald- and the id's first 8 characters)",
     )
+    .option(
+      '--nats-svid',
+      "authenticate with this host's own JWT-SVID, for a server with auth callout: herald nats-callout; renewed by itself",
+    )
+    .option('--nats-audience <audience>', 'audience of that JWT-SVID, as the callout wants it (default: nats)')
+  addNatsSvidTlsOptions(command)
     .option(
       '--hostname <address>',
       'address of this machine as the operator knows it (default: in Kubernetes the address of the pod, else the host name)',

@@ -7,13 +7,12 @@ import { createControl } from '../control/create-control.ts'
 import { isHeraldError } from '../errors/herald-error.ts'
 import type { Host } from '../host/host.ts'
 import type { WorkloadStatus } from '../host/workload-state.ts'
-import { connectLattice } from '../lattice/connect-lattice.ts'
+import type { Lattice } from '../lattice/lattice.ts'
 import type { Log } from '../observability/log.ts'
 import { wasiInterfaces } from '../wasi/wasi-interfaces.ts'
 import { capabilityInterfaces } from './assess-component.ts'
 import type { HostOperations } from './host-operations.ts'
 import { inventoriedHost, type OutputTap } from './inventoried-host.ts'
-import { latticeCredentials, latticeTls } from './nats-options.ts'
 import type { RegistryImages } from './registry-images.ts'
 import type { WiredHost } from './wire-host.ts'
 
@@ -32,6 +31,8 @@ export type LatticeHostContext = {
   readonly version: string
   readonly inKubernetes: boolean
   readonly drainTimeoutMs: number
+  /** Makes the connection that this host is spoken to on. */
+  readonly connectNats: (name: string) => Lattice
   /** How long requests are still taken once draining has begun. */
   readonly drainDelayMs: number
   readonly operations?: HostOperations | undefined
@@ -57,15 +58,7 @@ const longestStopDrainMs = 20_000
 export async function serveOnLattice(options: LatticeHostOptions, context: LatticeHostContext): Promise<void> {
   const { wired, labels, version, inKubernetes, drainTimeoutMs, log, signal, drain, output } = context
   const { allowFileImages = false } = context
-  const credentials = latticeCredentials(options)
-  await using lattice = connectLattice({
-    servers: options.nats,
-    name: 'control',
-    log,
-    clock: systemClock,
-    tls: latticeTls(options),
-    ...(credentials && { credentials }),
-  })
+  await using lattice = context.connectNats('control')
   context.operations?.watchLattice(lattice)
   await using control = createControl({
     lattice,

@@ -12,6 +12,7 @@ import { addIdentityCommand } from './identity-token-command.ts'
 import { addInspectCommand } from './inspect-command.ts'
 import { addLogsAndCallCommands } from './logs-command.ts'
 import { addOciCommand } from './oci-command.ts'
+import { addNatsCalloutCommand } from './nats-callout-command.ts'
 import { yamlStream } from './output.ts'
 import { addProjectCommands } from './project-commands.ts'
 import { addTrustCommand } from './trust-command.ts'
@@ -64,8 +65,8 @@ Exit codes of all commands:
   130 and 143: ended at once by a second signal
 Errors are printed as ERR_CODE: where: what — what to do. docs/errors.md lists the codes.
 
-Environment: HERALD_CONTEXT, HERALD_NATS_URL, NO_COLOR, SPIRE_ADMIN_ENDPOINT_SOCKET, XDG_CACHE_HOME, XDG_CONFIG_HOME,
-XDG_DATA_HOME, XDG_RUNTIME_DIR; an option on the command line wins.`,
+Environment: HERALD_CONTEXT, HERALD_NATS_URL, NO_COLOR, SPIFFE_ENDPOINT_SOCKET, SPIRE_ADMIN_ENDPOINT_SOCKET, XDG_CACHE_HOME,
+XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR; an option on the command line wins.`,
     )
   addProjectCommands(program, environment)
   addDevCommand(program, environment)
@@ -83,5 +84,6 @@ XDG_DATA_HOME, XDG_RUNTIME_DIR; an option on the command line wins.`,
   addTrustCommand(program, environment)
   addCompletionCommand(program, environment)
   addVersionCommand(program, environment)
+  addNatsCalloutCommand(program, environment)
   return program
 }

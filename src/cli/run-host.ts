@@ -10,6 +10,8 @@ import { type CliEnvironment, readRegistryEnvironment } from './environment.ts'
 import type { HostCommandOptions } from './host-command.ts'
 import { listenForInterrupts } from './interrupts.ts'
 import { createOutputTap } from './inventoried-host.ts'
+import { natsSvid, openOwnSpiffe } from './nats-svid.ts'
+import { usesOwnSvids } from './nats-svid-options.ts'
 import { openRegistryImages } from './registry-images.ts'
 import { runUntilEnded } from './run-until-ended.ts'
 import { allEnded, type StartedWorkloads, startWorkloads, type WorkloadFailure } from './start-workloads.ts'
@@ -54,13 +56,16 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
   const labels = { ...(nats !== undefined && { hostgroup: options.hostgroup }), ...options.label }
   await using authority = createSpireAuthority({
     adminSocketPath,
-    workloadSocketPath: options.spireWorkloadSocket,
+    workloadSocketPath: options.spireWorkloadSocket ?? environment.spiffeEndpointSocket,
     log,
     clock: systemClock,
   })
   const diagnosis = sayHowSpireIs(authority, adminSocketPath, log, signal)
+  await using own = usesOwnSvids(options) ? openOwnSpiffe(options, environment, log) : undefined
+  const shown = own && natsSvid(options, own)
   // The NATS client is loaded only by hosts that use it.
-  const connectNats = nats && (await import('./nats-connections.ts')).natsConnections({ ...options, nats }, { log })
+  const connectNats =
+    nats && (await import('./nats-connections.ts')).natsConnections({ ...options, nats }, { log, shown })
   await using wired = await wireHost(
     {
       authority,
@@ -111,7 +116,7 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
         : `Serving ${serving.map(({ workload, component }) => `${workload}/${component}`).join(', ')} on ${wired.url}\n${notServed(failures)}`,
   )
   const { drainTimeout: drainTimeoutMs, drainDelay: drainDelayMs } = options
-  if (nats === undefined) {
+  if (nats === undefined || connectNats === undefined) {
     await runUntilEnded(wired, allEnded(started), { drainTimeoutMs, drainDelayMs, signal })
   } else {
     const { serveOnLattice } = await import('./lattice-host.ts')
@@ -121,6 +126,7 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
       images,
       labels,
       version: heraldVersion(),
+      connectNats,
       inKubernetes,
       drainTimeoutMs,
       drainDelayMs,

@@ -54,10 +54,11 @@ export async function runUp(options: UpOptions, environment: CliEnvironment): Pr
       : { nats: [nats.url], natsTokenFile: nats.tokenFile }
   const images = await openRegistryImages({}, registries, { log, signal })
   const labels = { hostgroup: 'default' }
+  const connectNats = natsConnections(target, { log })
   await using wired = await wireHost(
     {
       authority,
-      connectNats: natsConnections(target, { log }),
+      connectNats,
       log,
       http: options.http,
       artifactCache: `${readCacheDirectory()}/artifacts`,
@@ -112,7 +113,7 @@ export async function runUp(options: UpOptions, environment: CliEnvironment): Pr
   await serveOnLattice(
     { ...target, friendlyName, stopDelay: 0 },
     {
-      ...{ wired, images, labels, drainTimeoutMs, log, signal, output },
+      ...{ wired, images, connectNats, labels, drainTimeoutMs, log, signal, output },
       version: heraldVersion(),
       inKubernetes: environment.inKubernetes,
       drainDelayMs: 0,

@@ -84,7 +84,10 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
     while (!closing.signal.aborted) {
       let established: NatsConnection
       try {
+        const { credentials } = options
+        if (credentials?.kind === 'svid') await credentials.ready({ signal: closing.signal })
         established = await connect({
+          ...(credentials?.kind === 'svid' && { inboxPrefix: credentials.inboxPrefix() }),
           servers,
           name: `herald ${name}`,
           timeout: connectTimeoutMs,
@@ -98,6 +101,7 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
           ...(authenticator && { authenticator }),
         })
       } catch (error) {
+        if (closing.signal.aborted) return
         attempts++
         down(error)
         const { code, message, hint } = fromNatsError(error, `connect to ${servers.join(', ')}`)

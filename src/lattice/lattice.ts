@@ -69,6 +69,8 @@ export type SubscribeOptions = {
   readonly onOverload?: (message: LatticeMessage) => void
   /** Of the listeners of one queue group, one gets each message. */
   readonly queue?: string
+  /** How a subject must begin for `reply` to answer there. Default `_`: inboxes of clients. */
+  readonly replyPrefix?: string
 }
 
 export type LatticeMessage = {
@@ -78,6 +80,8 @@ export type LatticeMessage = {
   readonly replyTo: string | undefined
   /** Whether somebody waits for an answer. */
   readonly wantsReply: boolean
+  /** Of the message's headers, by exact name; absent for a message that was not received from NATS. */
+  readonly header?: (name: string) => string | undefined
   /** Answers; nothing happens when nobody asked. @throws as {@link Lattice.publish} */
   reply(payload: Uint8Array): void
 }

@@ -12,8 +12,31 @@ export type LatticeCredentials =
   | { readonly kind: 'creds-file'; readonly path: string }
   /** A file with an nkey seed. */
   | { readonly kind: 'nkey-file'; readonly path: string }
+  /** A token of this workload that is renewed, for a server with auth callout. */
+  | ({ readonly kind: 'svid' } & LatticeSvid)
+
+export type LatticeSvid = {
+  /** Resolves once there is something to show; asked before a connection is begun. @throws HeraldError why there is nothing */
+  ready(options: { signal: AbortSignal }): Promise<void>
+  /** `undefined` when none is valid: then the connection is begun anew. Absent where the client certificate alone says who this is. */
+  readonly token?: () => string | undefined
+  /** Where answers to this workload go, and to no other: see {@link inboxPrefixOf}. Known once ready. */
+  inboxPrefix(): string
+}
+
+/** Mutual TLS by X.509-SVID. All PEM, and read at every (re)connect. */
+export type LatticeSvidTls = {
+  readonly cert: () => string
+  readonly key: () => string
+  /** The authorities of the server's trust domain, and nothing else is trusted. */
+  readonly ca: () => string
+  /** The SPIFFE ID that the server's certificate must have; without it the certificate must be made out to its host name. */
+  readonly serverId: string | undefined
+}
 
 export type LatticeTls = {
+  /** Instead of files. */
+  readonly svid?: LatticeSvidTls
   /** PEM of the authorities to trust. Default: the system's. */
   readonly caFile?: string
   /** PEM of the client's certificate and key, for mutual TLS. */
@@ -57,7 +80,26 @@ export function natsTls(
   servers: readonly string[],
 ): Pick<ConnectionOptions, 'tls'> {
   if (tls === undefined) return tlsRequired ? { tls: { ...checkingAddresses(servers) } } : {}
-  const { caFile, certFile, keyFile, handshakeFirst } = tls
+  const { svid, caFile, certFile, keyFile, handshakeFirst } = tls
+  if (svid !== undefined) {
+    const { serverId } = svid
+    return {
+      tls: {
+        ...(serverId === undefined ? checkingAddresses(servers) : checkingSpiffeId(serverId)),
+        ...(handshakeFirst === true && { handshakeFirst }),
+        // Getters: the client reads them for every handshake.
+        get cert() {
+          return svid.cert()
+        },
+        get key() {
+          return svid.key()
+        },
+        get ca() {
+          return svid.ca()
+        },
+      },
+    }
+  }
   return {
     tls: {
       ...checkingAddresses(servers),
@@ -86,6 +128,18 @@ function checkingAddresses(servers: readonly string[]): object {
   }
 }
 
+/** X509-SVID §5.2: the name is not looked at, but the one URI. The chain has been verified by then. */
+function checkingSpiffeId(serverId: string): object {
+  return {
+    checkServerIdentity(_: string, { subjectaltname = '' }: PeerCertificate): Error | undefined {
+      const uris = subjectaltname.split(', ').filter((name) => name.startsWith('URI:'))
+      if (uris.length === 1 && uris[0] === `URI:${serverId}`) return undefined
+      const shown = uris.map((uri) => uri.slice('URI:'.length, 300)).join(', ') || 'no SPIFFE ID'
+      return new HeraldError('ERR_LATTICE_UNAUTHORIZED', `the NATS server has ${shown}, not ${serverId}`)
+    },
+  }
+}
+
 export function natsAuthenticator(credentials: LatticeCredentials | undefined): Authenticator | undefined {
   switch (credentials?.kind) {
     case undefined:
@@ -94,6 +148,15 @@ export function natsAuthenticator(credentials: LatticeCredentials | undefined): 
       return () => ({ user: credentials.user, pass: credentials.password })
     case 'token':
       return () => ({ auth_token: credentials.token() })
+    case 'svid': {
+      const { token } = credentials
+      if (token === undefined) return undefined
+      return () => {
+        const current = token()
+        if (current !== undefined) return { auth_token: current }
+        throw new HeraldError('ERR_LATTICE_CONFIG', 'this workload has no valid JWT-SVID to show to NATS')
+      }
+    }
     case 'creds-file':
       return (nonce) => credsAuthenticator(readSecret(credentials.path))(nonce)
     case 'nkey-file':

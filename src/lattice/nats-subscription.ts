@@ -91,17 +91,18 @@ export class NatsSubscription implements LatticeSubscription {
     }
   }
 
-  #toMessage({ subject, data, reply }: Msg): LatticeMessage {
+  #toMessage({ subject, data, reply, headers }: Msg): LatticeMessage {
     const wantsReply = reply !== undefined && reply !== ''
     return {
       subject,
       payload: data,
       replyTo: wantsReply ? reply : undefined,
       wantsReply,
+      header: (name) => (headers?.has(name) ? headers.get(name) : undefined),
       reply: (payload) => {
         if (!wantsReply) return
         // Whoever asks chooses where the answer goes. Only inboxes, or this host would publish for others where they may not.
-        if (!reply.startsWith('_')) {
+        if (!reply.startsWith(this.#options.replyPrefix ?? '_')) {
           this.#context.log.warn(
             { event: 'lattice.reply-refused', connection: this.#context.name, subject },
             'the answer should go to a subject that is no inbox; not sent',

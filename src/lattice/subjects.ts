@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { HeraldError } from '../errors/herald-error.ts'
 
 /** One part of a subject that came from outside: no dot, no wildcard, no space. Made only by {@link parseSubjectToken}. */
@@ -83,3 +84,25 @@ export function parseHeraldRequest(hostId: SubjectToken, subject: string): Heral
 export function heraldLogSubject(reader: SubjectToken): Subject {
   return `herald.logs.${reader}` as Subject
 }
+
+/** Where a host tells what happened with identities: one subject for each host and event, so that either can be permitted, filtered or kept. */
+export function auditSubject(hostId: SubjectToken, area: SubjectToken, kind: SubjectToken): Subject {
+  return `herald.audit.${hostId}.${area}.${kind}` as Subject
+}
+
+/** Every host's audit events. */
+export const allAudits = 'herald.audit.>' as SubjectPattern
+
+/** Whose audit event it is; `undefined` for any other subject. */
+export function hostOfAudit(subject: string): SubjectToken | undefined {
+  const match = /^herald\.audit\.([A-Za-z0-9_-]{1,128})\.[A-Za-z0-9_-]{1,128}\.[A-Za-z0-9_-]{1,128}$/.exec(subject)
+  return match?.[1] as SubjectToken | undefined
+}
+
+/** Of those who share a NATS account each workload gets its answers under a prefix of its own, or each could read the others'. */
+export function inboxPrefixOf(spiffeId: string): string {
+  return `_INBOX.${createHash('sha256').update(spiffeId).digest('hex').slice(0, 24)}`
+}
+
+/** Where a NATS server with auth callout asks whether to let a client in. */
+export const authCalloutSubject = '$SYS.REQ.USER.AUTH' as Subject

@@ -6,7 +6,7 @@ export const floors: readonly (readonly string[])[] = [
   ['wasi', 'capabilities'],
   ['engine'],
   ['host', 'ingress'],
-  ['control', 'console'],
+  ['control', 'console', 'callout'],
   ['cli'],
 ]
 
@@ -35,7 +35,7 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   pino: ['observability'],
   yaml: ['manifest', 'config', 'federation'],
   // Whatever parses what comes from outside.
-  zod: ['manifest', 'config', 'oci', 'federation', 'control'],
+  zod: ['manifest', 'config', 'oci', 'federation', 'control', 'callout'],
 }
 
 /** The one file that reads the command line and the environment. */
