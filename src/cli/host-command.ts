@@ -16,9 +16,9 @@ import {
 import type { RegistryOptions } from './registry-images.ts'
 
 export type HostCommandOptions = CommonOptions &
+  NatsSvidOptions &
   Omit<LatticeHostOptions, 'nats'> &
   RegistryOptions & {
-  NatsSvidOptions &
     readonly file?: readonly string[]
     readonly nats?: readonly string[]
     readonly hostId?: string
@@ -85,6 +85,12 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
     )
   addNatsCredentialOptions(command)
     .option(
+      '--nats-svid',
+      "authenticate with this host's own JWT-SVID, for a server with auth callout: herald nats-callout; renewed by itself",
+    )
+    .option('--nats-audience <audience>', 'audience of that JWT-SVID, as the callout wants it (default: nats)')
+  addNatsSvidTlsOptions(command)
+    .option(
       '--host-id <token>',
       'id of this host on the lattice: letters, digits, - and _; never the same for two hosts (default: a new UUID)',
     )
@@ -92,12 +98,6 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
       '--friendly-name <name>',
       "name of this host's Host object; a DNS-1123 name, never the same for two hosts (default: herald- and the id's first 8 characters)",
     )
-    .option(
-      '--nats-svid',
-      "authenticate with this host's own JWT-SVID, for a server with auth callout: herald nats-callout; renewed by itself",
-    )
-    .option('--nats-audience <audience>', 'audience of that JWT-SVID, as the callout wants it (default: nats)')
-  addNatsSvidTlsOptions(command)
     .option(
       '--hostname <address>',
       'address of this machine as the operator knows it (default: in Kubernetes the address of the pod, else the host name)',

@@ -27,12 +27,12 @@ export type LatticeHostOptions = NatsOptions & {
 export type LatticeHostContext = {
   readonly wired: WiredHost
   readonly images: RegistryImages
+  /** Makes the connection that this host is spoken to on. */
+  readonly connectNats: (name: string) => Lattice
   readonly labels: Readonly<Record<string, string>>
   readonly version: string
   readonly inKubernetes: boolean
   readonly drainTimeoutMs: number
-  /** Makes the connection that this host is spoken to on. */
-  readonly connectNats: (name: string) => Lattice
   /** How long requests are still taken once draining has begun. */
   readonly drainDelayMs: number
   readonly operations?: HostOperations | undefined

@@ -11,8 +11,8 @@ import { addIdentityExplainCommand } from './identity-explain-command.ts'
 import { addIdentityCommand } from './identity-token-command.ts'
 import { addInspectCommand } from './inspect-command.ts'
 import { addLogsAndCallCommands } from './logs-command.ts'
-import { addOciCommand } from './oci-command.ts'
 import { addNatsCalloutCommand } from './nats-callout-command.ts'
+import { addOciCommand } from './oci-command.ts'
 import { yamlStream } from './output.ts'
 import { addProjectCommands } from './project-commands.ts'
 import { addTrustCommand } from './trust-command.ts'
@@ -82,8 +82,8 @@ XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR; an option on the command line w
   addIdentityCommand(program, environment)
   addIdentityExplainCommand(program, environment)
   addTrustCommand(program, environment)
+  addNatsCalloutCommand(program, environment)
   addCompletionCommand(program, environment)
   addVersionCommand(program, environment)
-  addNatsCalloutCommand(program, environment)
   return program
 }

@@ -124,9 +124,9 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
     const context = {
       wired,
       images,
+      connectNats,
       labels,
       version: heraldVersion(),
-      connectNats,
       inKubernetes,
       drainTimeoutMs,
       drainDelayMs,

@@ -156,21 +156,6 @@ export const errorCodes = {
     meaning: 'JetStream refuses to store, to find or to make something: limits, permissions or its configuration.',
   },
   ERR_LATTICE_CLOSED: { exitCode: 1, meaning: 'The connection to the lattice has been closed by this process.' },
-
-  // control
-  ERR_CONTROL_MESSAGE_INVALID: {
-    exitCode: 1,
-    meaning: 'A message of the host protocol is not the ProtoJSON it should be; the field is named.',
-  },
-  ERR_CONTROL_IDENTITY_INVALID: {
-    exitCode: 2,
-    meaning: 'The id, friendly name or a label of the host is not one that upstream accepts.',
-  },
-  ERR_CONTROL_START_TIMEOUT: { exitCode: 1, meaning: 'A workload did not start within the time the operator waits.' },
-
-  // the command over the lattice
-  ERR_HOST_NOT_FOUND: { exitCode: 2, meaning: 'No Herald host on the lattice has this id or name, or several have.' },
-  ERR_DEPLOY_NO_HOST: {
   ERR_NATS_KEY_INVALID: {
     exitCode: 2,
     meaning: 'A file holds no nkey seed of the kind that is needed, or cannot be read or written.',
@@ -186,6 +171,21 @@ export const errorCodes = {
     exitCode: 3,
     meaning: 'The policy of the auth callout service grants nothing to a client, or the client shows no SVID.',
   },
+
+  // control
+  ERR_CONTROL_MESSAGE_INVALID: {
+    exitCode: 1,
+    meaning: 'A message of the host protocol is not the ProtoJSON it should be; the field is named.',
+  },
+  ERR_CONTROL_IDENTITY_INVALID: {
+    exitCode: 2,
+    meaning: 'The id, friendly name or a label of the host is not one that upstream accepts.',
+  },
+  ERR_CONTROL_START_TIMEOUT: { exitCode: 1, meaning: 'A workload did not start within the time the operator waits.' },
+
+  // the command over the lattice
+  ERR_HOST_NOT_FOUND: { exitCode: 2, meaning: 'No Herald host on the lattice has this id or name, or several have.' },
+  ERR_DEPLOY_NO_HOST: {
     exitCode: 4,
     meaning: 'No host on the lattice takes work and has the labels and the environment that a workload asks for.',
   },
@@ -219,6 +219,11 @@ export const errorCodes = {
   },
   ERR_X509_SVID_INVALID: { exitCode: 3, meaning: 'What the authority gave is not an X.509-SVID.' },
   ERR_X509_SVID_UNAVAILABLE: { exitCode: 3, meaning: 'The authority gives the component no valid X.509-SVID.' },
+  ERR_X509_SVID_UNTRUSTED: {
+    exitCode: 3,
+    meaning: 'A certificate failed verification: expired, or no authority of its trust domain vouches for it.',
+  },
+  ERR_X509_BUNDLE_INVALID: { exitCode: 3, meaning: 'The X.509 bundle of a trust domain cannot be read.' },
   ERR_JWT_SVID_UNTRUSTED: {
     exitCode: 3,
     meaning: 'A JWT-SVID failed verification: wrong signature, audience or trust domain.',
@@ -234,11 +239,6 @@ export const errorCodes = {
   ERR_SPIRE_UNREACHABLE: { exitCode: 4, meaning: 'The SPIRE agent, or the server behind it, cannot be reached.' },
   ERR_SPIRE_ATTESTATION_FAILED: { exitCode: 4, meaning: 'The SPIRE agent could not attest this host process.' },
   ERR_SPIRE_WRONG_SOCKET: {
-  ERR_X509_SVID_UNTRUSTED: {
-    exitCode: 3,
-    meaning: 'A certificate failed verification: expired, or no authority of its trust domain vouches for it.',
-  },
-  ERR_X509_BUNDLE_INVALID: { exitCode: 3, meaning: 'The X.509 bundle of a trust domain cannot be read.' },
     exitCode: 2,
     meaning:
       'The socket is the other one of the SPIRE agent: its admin socket and its Workload API socket were confused.',
