@@ -17,6 +17,8 @@ export const trustKafka: TrustBuilder = {
       `sasl.oauthbearer.expected.issuer=${input.issuer}`,
       `sasl.oauthbearer.expected.audience=${input.audience}`,
       'sasl.oauthbearer.sub.claim.name=sub',
+      // The default of Kafka 4.1.0, seen, lets in tokens of any audience and with altered signatures.
+      'sasl.oauthbearer.jwt.validator.class=org.apache.kafka.common.security.oauthbearer.BrokerJwtValidator',
       '',
     ].join('\n')
     const principal = ['--allow-principal', `User:${input.spiffeId}`]
