@@ -18,6 +18,7 @@ import { messagingKeys, parseMessagingEntry } from '../../src/capabilities/messa
 import { createSecretsCapability, secretsKeys } from '../../src/capabilities/secrets/secrets-capability.ts'
 import { bindingKeys } from '../../src/federation/binding.ts'
 import type { ComponentFacts } from '../../src/identity/component-facts.ts'
+import { cellSettingKeys, parseCellSettings } from '../../src/manifest/cell-settings.ts'
 import type { HostInterface } from '../../src/manifest/host-interface.ts'
 import { httpHostsOf } from '../../src/manifest/http-hosts.ts'
 import { createLog } from '../../src/observability/log.ts'
@@ -88,6 +89,7 @@ const heraldIdentity: Entry = {
 }
 const http: Entry = { namespace: 'wasi', package: 'http', interfaces: ['incoming-handler'], version: undefined }
 const credentials: Entry = { namespace: 'herald', package: 'credentials', interfaces: ['store'], version: '0.1.0' }
+const cell: Entry = { namespace: 'herald', package: 'cell', interfaces: ['settings'], version: undefined }
 const egress: Entry = { namespace: 'herald', package: 'egress', interfaces: ['signing'], version: '0.1.0' }
 const keyvalue: Entry = {
   namespace: 'wasi',
@@ -363,6 +365,21 @@ export const configSections: readonly ConfigSection[] = [
       parse: parseCredentials(provider),
     }),
   ),
+  {
+    title: 'herald:cell',
+    entry: cell,
+    least: {},
+    known: cellSettingKeys,
+    keys: [
+      key(
+        'idle-timeout',
+        '30s',
+        'without a request for so long the workload gives its thread back, and the next request waits for another; or `never`',
+        { refused: '30', fallback: "the host's `--idle-timeout`" },
+      ),
+    ],
+    parse: (config) => parseCellSettings([entryOf(cell, config)]),
+  },
   {
     title: 'herald:egress',
     entry: egress,

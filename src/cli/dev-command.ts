@@ -6,6 +6,7 @@ import {
   collectPairs,
   type ListenAddress,
   parseDurationMs,
+  parseIdleTimeoutMs,
   parseListenAddress,
   parsePoolSize,
   parsePort,
@@ -21,6 +22,7 @@ export type DevOptions = CommonOptions & {
   readonly trustDomain: string
   readonly lattice: string
   readonly issuerPort: number
+  readonly idleTimeout?: number
   readonly drainTimeout: number
   readonly reload: boolean
 }
@@ -86,6 +88,12 @@ export function addDevCommand(program: Command, environment: CliEnvironment): vo
       )
         .argParser(parsePort)
         .default(0),
+    )
+    .addOption(
+      new Option(
+        '--idle-timeout <duration>',
+        'a workload without a request for so long gives its thread back until the next one; or never (default: 5m)',
+      ).argParser(parseIdleTimeoutMs),
     )
     .addOption(
       new Option('--drain-timeout <duration>', 'how long requests in flight may go on after Ctrl-C')

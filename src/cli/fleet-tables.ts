@@ -131,6 +131,11 @@ function workloadTable(
       { title: 'COMPONENTS', cell: ({ components }) => components.map(({ name }) => name).join(','), elastic: true },
       { title: 'AGE', cell: ({ since }) => ageOf(since, now) },
       { title: 'FROM', cell: originOf },
+      {
+        title: 'CELLS',
+        cell: ({ cells, parked }) => (parked === 0 ? String(cells) : `${cells} (${parked} parked)`),
+        wide: true,
+      },
       { title: 'ID', cell: ({ workloadId }) => workloadId, wide: true, elastic: true },
       { title: 'HTTP HOSTS', cell: (workload) => httpHostsOf(workload).join(','), wide: true, elastic: true },
       { title: 'MESSAGE', cell: ({ message }) => message, wide: true, elastic: true },

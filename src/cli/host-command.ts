@@ -9,7 +9,9 @@ import {
   collect,
   collectPairs,
   type ListenAddress,
+  parseCount,
   parseDurationMs,
+  parseIdleTimeoutMs,
   parseListenAddress,
   parseMebibytes,
 } from './option-values.ts'
@@ -32,6 +34,8 @@ export type HostCommandOptions = CommonOptions &
     readonly allowHostPath?: readonly string[]
     readonly memoryLimit?: number
     readonly requestTimeout?: number
+    readonly idleTimeout?: number
+    readonly warmCells?: number
     readonly drainTimeout: number
     readonly drainDelay: number
   }
@@ -154,6 +158,18 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
         '--request-timeout <duration>',
         'longest time from a request to the end of its response; then its instance is thrown away (default: 30s)',
       ).argParser(parseDurationMs),
+    )
+    .addOption(
+      new Option(
+        '--idle-timeout <duration>',
+        'a workload without a request for so long gives its thread back (about 25 MiB); its next request waits 15 to 100 ms for another. Or never. An entry herald:cell of the workload goes before (default: 5m)',
+      ).argParser(parseIdleTimeoutMs),
+    )
+    .addOption(
+      new Option(
+        '--warm-cells <number>',
+        'idle workloads beyond so many give their threads back before their time, those without any request yet first, so that a host can have many more workloads than threads (default: 32)',
+      ).argParser(parseCount),
     )
     .addOption(
       new Option(

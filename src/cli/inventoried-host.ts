@@ -45,6 +45,7 @@ export function inventoriedHost(
           message: state.kind === 'failed' ? state.error.describe().slice(0, 500).toWellFormed() : '',
           since: 'since' in state ? state.since : state.at,
           cells: cells.length,
+          parked: cells.filter(({ kind }) => kind === 'parked').length,
           components: components.map(toComponent),
         })),
     onOutput: (listener) =>

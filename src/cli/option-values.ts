@@ -30,6 +30,11 @@ export function parseDurationMs(text: string): number {
   return durationMs
 }
 
+/** A duration, or `never`: infinite. */
+export function parseIdleTimeoutMs(text: string): number {
+  return text === 'never' ? Number.POSITIVE_INFINITY : parseDurationMs(text)
+}
+
 /** Collects repeated `KEY=VALUE` into one record. */
 export function collectPairs(
   text: string,

@@ -47,6 +47,7 @@ export async function runDev(target: string, options: DevOptions, environment: C
       images: lazyRegistryImages({ log, signal }),
       memoryLimitMb: undefined,
       requestTimeoutMs: undefined,
+      idleTimeoutMs: options.idleTimeout,
     },
     { signal },
   )

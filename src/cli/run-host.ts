@@ -83,6 +83,8 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
       deniedAddresses: [adminSocketPath.replace(/^unix:(\/\/)?/, '')],
       memoryLimitMb: options.memoryLimit,
       requestTimeoutMs: options.requestTimeout,
+      idleTimeoutMs: options.idleTimeout,
+      warmCells: options.warmCells,
     },
     { signal },
   )

@@ -39,6 +39,9 @@ export type WireHostOptions = {
   readonly deniedAddresses: readonly string[]
   readonly memoryLimitMb: number | undefined
   readonly requestTimeoutMs: number | undefined
+  /** See `HostOptions.idleTimeoutMs` and `EngineOptions.warmCells`. */
+  readonly idleTimeoutMs?: number | undefined
+  readonly warmCells?: number | undefined
 }
 
 export type WiredHost = AsyncDisposable & {
@@ -72,7 +75,10 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
     createHeraldIdentityCapability({ svids, verifier: createJwtVerifier({ authority, clock }), clock, log }),
   )
   const backed = stack.use(createBackedCapabilities({ ...options, svids }))
-  const engine = stack.use(createEngine({ log, clock, cacheDir: options.artifactCache }))
+  const { idleTimeoutMs, warmCells } = options
+  const engine = stack.use(
+    createEngine({ log, clock, cacheDir: options.artifactCache, ...(warmCells !== undefined && { warmCells }) }),
+  )
   const ingress = stack.use(await createIngress({ ...options.http, timed: operations !== undefined, log }))
   const host = stack.use(
     await createHost(
@@ -94,6 +100,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
         },
         deniedAddresses: options.deniedAddresses,
         allowedHostPaths: options.allowedHostPaths,
+        ...(idleTimeoutMs !== undefined && { idleTimeoutMs }),
       },
       { signal },
     ),

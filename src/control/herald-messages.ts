@@ -36,6 +36,8 @@ export const heraldWorkload = message({
   message: text,
   since: timestamp,
   cells: uint32,
+  /** Of these: without a thread for now, because nobody needs them. */
+  parked: uint32,
   annotations: textMap,
   components: repeated(heraldComponent),
 })

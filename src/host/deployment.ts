@@ -94,6 +94,7 @@ export function createDeployment(
       log,
       deniedAddresses: options.deniedAddresses ?? [],
       allowedHostPaths: options.allowedHostPaths ?? [],
+      idleTimeoutMs: options.idleTimeoutMs ?? 300_000,
     }
     while (replicas.length < workload.replicas) {
       const replica = await startReplica(workload, id, prepared, context, { signal })

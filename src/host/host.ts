@@ -28,6 +28,8 @@ export type HostOptions = {
   readonly clock: Clock
   /** Limits of every component, before what its manifest says. */
   readonly limits: ComponentLimits
+  /** Default of `herald:cell` entries: without a call for so long a cell gives its thread back, ms. Default: 5 minutes; infinite: never. */
+  readonly idleTimeoutMs?: number
   /** Addresses and paths no guest ever reaches, whatever its manifest allows: the admin socket, for one. Default: none. */
   readonly deniedAddresses?: readonly string[]
   /** Directories under which hostPath volumes may stand. Default: none, such volumes are refused. */

@@ -1,4 +1,5 @@
 import type { Cell, ComponentSpec, Engine } from '../engine/engine.ts'
+import { parseCellSettings } from '../manifest/cell-settings.ts'
 import type { Workload } from '../manifest/workload.ts'
 import type { Log } from '../observability/log.ts'
 import { mountVolumes } from './mount-volumes.ts'
@@ -16,6 +17,7 @@ export type ReplicaContext = {
   readonly log: Log
   readonly deniedAddresses: readonly string[]
   readonly allowedHostPaths: readonly string[]
+  readonly idleTimeoutMs: number
 }
 
 /** Configures capabilities, mounts volumes and starts a cell; releases all of it when one of them fails. @throws HeraldError */
@@ -23,7 +25,7 @@ export async function startReplica(
   workload: Workload,
   workloadId: string,
   components: readonly PreparedComponent[],
-  { engine, log, deniedAddresses, allowedHostPaths }: ReplicaContext,
+  { engine, log, deniedAddresses, allowedHostPaths, ...defaults }: ReplicaContext,
   { signal }: { signal: AbortSignal },
 ): Promise<Replica> {
   await using stack = new AsyncDisposableStack()
@@ -51,8 +53,18 @@ export async function startReplica(
       capabilityWaits: grants.flatMap(({ capability }) => capability.waits),
     })
   }
+  const { idleTimeoutMs = defaults.idleTimeoutMs } = parseCellSettings(workload.hostInterfaces)
   const cell = stack.use(
-    await engine.startCell({ name: workload.name, workloadId, components: specs, deniedAddresses }, { signal }),
+    await engine.startCell(
+      {
+        name: workload.name,
+        workloadId,
+        components: specs,
+        deniedAddresses,
+        ...(!actsByItself(components) && { idleTimeoutMs }),
+      },
+      { signal },
+    ),
   )
   cell.onOutput(({ component, stream, text }) => {
     log.info({ event: 'component.output', workload: workload.name, component, stream, text }, text)
@@ -65,4 +77,9 @@ export async function startReplica(
       await cell.close({ drainTimeoutMs })
     },
   }
+}
+
+/** A service runs all the time, and a capability may call what it handles at any. */
+function actsByItself(components: readonly PreparedComponent[]): boolean {
+  return components.some(({ role, grants }) => role === 'service' || grants.some(({ exported }) => exported.length > 0))
 }

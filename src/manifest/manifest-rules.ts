@@ -1,4 +1,5 @@
 import { parseAudiences } from './audiences.ts'
+import { cellSettingProblems } from './cell-settings.ts'
 import { parseHttpHost } from './http-hosts.ts'
 import type { KeyPath, Problem } from './problem.ts'
 import { serviceComponentName } from './workload.ts'
@@ -148,6 +149,10 @@ function checkHostInterfaces(entries: readonly unknown[], path: KeyPath): Findin
     if (!exact.has(key)) exact.set(key, index)
     if (name === '' && !unnamed.has(wit)) unnamed.set(wit, index)
     if (wit === 'wasmcloud:identity') problems.push(...checkAudiences(config, [...path, index]))
+    if (wit === 'herald:cell') {
+      for (const { key, ...problem } of cellSettingProblems(record(config)))
+        problems.push({ path: [...path, index, 'config', key], at: 'value', ...problem })
+    }
     if (wit === 'wasi:http') {
       problems.push(...checkHttpHosts(config, [...path, index]))
       warnings.push(...unknownHttpKeys(config, [...path, index]))

@@ -92,6 +92,18 @@ export const metricCatalog = {
     description: 'Live instances of the components of the workload.',
     attributes: workload,
   },
+  'herald.cell.parked': {
+    kind: 'gauge',
+    unit: '{cell}',
+    description: 'Cells of the workload that have no thread for now, because nobody needs them.',
+    attributes: workload,
+  },
+  'herald.cell.wakes': {
+    kind: 'counter',
+    unit: '{wake}',
+    description: 'Times a cell of the workload got a thread again because it was needed.',
+    attributes: workload,
+  },
 
   'herald.svid.cached': { kind: 'gauge', unit: '{svid}', description: 'JWT-SVIDs held that may be handed out now.' },
   'herald.svid.fetch.duration': {

@@ -417,3 +417,23 @@ test('a hostPath volume stands under an allowed directory, and no symbolic link 
     await assert.rejects(mount(path), { code: 'ERR_WORKLOAD_VOLUME' }, path)
   }
 })
+
+for (const { what, entry, expected } of [
+  { what: 'as the host says', entry: undefined, expected: 300_000 },
+  { what: 'as its herald:cell entry says', entry: '{idle-timeout: 20s}', expected: 20_000 },
+  { what: 'never, when its entry says so', entry: '{idle-timeout: never}', expected: Number.POSITIVE_INFINITY },
+]) {
+  test(`a workload without requests gives its thread back ${what}`, async () => {
+    const { host, engine } = await setUp({ components: { api: http } })
+    const more =
+      entry === undefined ? [] : [`{namespace: herald, package: cell, interfaces: [settings], config: ${entry}}`]
+    await host.deploy(workload(oneComponent(httpEntry(), ...more)), { signal })
+    assert.equal(engine.cells[0]?.spec.idleTimeoutMs, expected)
+  })
+}
+
+test('a workload with a service keeps its thread', async () => {
+  const { host, engine } = await setUp({ components: { api: http, service: run } })
+  await host.deploy(workload(`${oneComponent(httpEntry())}\nservice: {image: "file://service"}`), { signal })
+  assert.equal(engine.cells[0]?.spec.idleTimeoutMs, undefined)
+})
