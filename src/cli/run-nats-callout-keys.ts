@@ -1,4 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { HeraldError } from '../errors/herald-error.ts'
 import { createNatsSeed } from '../lattice/nats-keys.ts'
 import { type CalloutKeyName, calloutKeyFiles, calloutKeyPath, readCalloutKey } from './callout-keys.ts'
@@ -9,10 +10,11 @@ const authAccount = 'HERALD_AUTH'
 
 /** Makes what is missing, never replaces, and prints the configuration of the server. */
 export async function runNatsCalloutKeys(
-  directory: string,
+  given: string,
   { account: accounts, timeout, output }: NatsCalloutKeysOptions,
-  { stdout }: CliEnvironment,
+  { stdout, cwd }: CliEnvironment,
 ): Promise<void> {
+  const directory = resolve(cwd, given)
   const wrong = accounts.find((name) => !/^[A-Za-z0-9_-]{1,64}$/.test(name) || name === authAccount)
   if (wrong !== undefined) {
     throw new HeraldError('ERR_USAGE', `${JSON.stringify(wrong)} cannot be an account of clients`, {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { type CalloutPolicy, parseCalloutPolicy } from '../callout/callout-policy.ts'
 import { serveCallout } from '../callout/serve-callout.ts'
 import { systemClock as clock } from '../clock/clock.ts'
@@ -22,12 +23,14 @@ export async function runNatsCallout(options: NatsCalloutOptions, environment: C
   const log = createCommandLog(options, environment)
   using interrupts = listenForInterrupts((name) => log.info({ event: 'callout.signal', signal: name }, 'ending'))
   const { signal } = interrupts
-  const issuer = await neededKey(options.keys, 'issuer')
-  await neededKey(options.keys, 'user')
-  const xkey = await readCalloutKey(options.keys, 'xkey')
-  const source = await readPolicy(options.policy)
-  let policy = parseCalloutPolicy(source, options.policy)
-  const connection = { ...options, natsNkey: calloutKeyPath(options.keys, 'user') }
+  const keys = resolve(environment.cwd, options.keys)
+  const policyFile = resolve(environment.cwd, options.policy)
+  const issuer = await neededKey(keys, 'issuer')
+  await neededKey(keys, 'user')
+  const xkey = await readCalloutKey(keys, 'xkey')
+  const source = await readPolicy(policyFile)
+  let policy = parseCalloutPolicy(source, policyFile)
+  const connection = { ...options, natsNkey: calloutKeyPath(keys, 'user') }
   const byTls = usesOwnSvids(connection)
   await using own = openOwnSpiffe(options, environment, log)
   const { authority, identity } = own
@@ -56,7 +59,7 @@ export async function runNatsCallout(options: NatsCalloutOptions, environment: C
         : `Answering for ${state.server}: ${ready.grants} grants\n`,
     )
   })
-  await followPolicy(options.policy, source, (next) => (policy = next), log, signal)
+  await followPolicy(policyFile, source, (next) => (policy = next), log, signal)
   await ownSvid
 }
 

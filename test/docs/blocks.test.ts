@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import { configSections } from '../../scripts/manifest-docs/config-keys.ts'
+import { parseCalloutPolicy } from '../../src/callout/callout-policy.ts'
 import type { HostInterface } from '../../src/manifest/host-interface.ts'
 import { parseManifest } from '../../src/manifest/parse-manifest.ts'
 import { openHelmChart } from '../charts/helm-chart.ts'
@@ -102,6 +103,11 @@ const readers: readonly {
     what: 'an entry of hostInterfaces',
     is: (text) => text.startsWith('namespace:'),
     read: ({ text }) => readEntry(parse(text) as HostInterface),
+  },
+  {
+    what: 'a policy of herald nats-callout',
+    is: (text) => text.startsWith('grants:'),
+    read: ({ text }) => void parseCalloutPolicy(text, 'page'),
   },
   {
     what: 'values of herald-platform',

@@ -30,6 +30,11 @@ export const notRun: readonly NotRun[] = [
     pattern: /^identity token\b(?!.*--ephemeral)/,
     because: 'asks a herald dev: test/cli/serving, test/docs/quick-start; here it is parsed',
   },
+  {
+    program: 'herald',
+    pattern: /^nats-callout serve\b/,
+    because: 'serves until it is ended: test/callout starts it; here it is parsed',
+  },
   { program: 'npm', pattern: /^(ci|install|link)\b/, because: "installs what this test runs on; CI's own first step" },
   { program: 'npm', pattern: /^test\b/, because: 'is this test run' },
   {

@@ -7,10 +7,13 @@ import { AssumeRoleWithWebIdentityCommand, STSClient } from '@aws-sdk/client-sts
 import { nkeys } from 'nats'
 import { buildServer } from '../../scripts/servers/build-server.ts'
 import { runProgram } from '../../scripts/servers/run-program.ts'
+import { parseCalloutPolicy, permissionOf } from '../../src/callout/callout-policy.ts'
 import { sha256Hex, signAws } from '../../src/federation/aws-signature.ts'
 import type { TrustPolicy } from '../../src/federation/trust/trust-builder.ts'
 import { trustPolicy } from '../../src/federation/trust/trust-policy.ts'
 import { trustScript } from '../../src/federation/trust/trust-script.ts'
+import { inboxPrefixOf } from '../../src/lattice/subjects.ts'
+import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts'
 import { startAwsStandIns } from '../relying-parties/aws-stand-ins.ts'
 import { type Minio, startMinio } from '../support/minio.ts'
 import { startNats } from '../support/nats.ts'
@@ -112,21 +115,26 @@ test('the trust policy that trust aws prints lets in the one SPIFFE ID and audie
   await assert.rejects(assume(component, 'other'), /Incorrect token audience/)
 })
 
-test('a real nats-server accepts the configuration that trust nats prints', async () => {
+test('a real nats-server accepts the configuration that trust nats prints, and the callout service its policy', async () => {
   const policy = trustPolicy('nats', {
     spiffeId: component,
     settings: {
       'callout-issuer': nkeys.createAccount().getPublicKey(),
       'callout-user': nkeys.createUser().getPublicKey(),
+      'callout-xkey': nkeys.createCurve().getPublicKey(),
       publish: ['orders.>'],
     },
   })
   await using nats = await startNats({ config: fileOf(policy, 'nats-auth.conf') })
   assert.match(nats.logs(), /Server is ready/)
-  assert.deepEqual(JSON.parse(fileOf(policy, 'permissions.json')).nats, {
-    pub: { allow: ['orders.>'] },
-    sub: { deny: ['>'] },
-  })
+  const callout = parseCalloutPolicy(fileOf(policy, 'policy.yaml'), 'policy.yaml')
+  const { account, publish, subscribe } = permissionOf(callout, parseSpiffeId(component))
+  assert.deepEqual(
+    { account, publish, audience: callout.audience },
+    { account: 'HERALD', publish: ['orders.>'], audience: 'nats' },
+  )
+  assert.deepEqual(subscribe, [`${inboxPrefixOf(component)}.>`])
+  assert.throws(() => permissionOf(callout, parseSpiffeId(neighbour)), { code: 'ERR_CALLOUT_DENIED' })
 })
 
 test('every printed script is one that sh can read', async () => {

@@ -290,6 +290,13 @@ export const trustOptions: Readonly<Record<TrustKind, TrustOptions>> = {
         required: true,
       },
       {
+        name: 'callout-xkey',
+        meaning: 'public curve nkey for which nats-server encrypts its questions',
+        example: 'XAB3NANV3M6N7AHSQP2U5FRWKKUT7EG2ZXXABV4XVXYQRJGM4S2CZGHT',
+        pattern: /^X[A-Z2-7]{55}$/,
+        required: false,
+      },
+      {
         name: 'account',
         meaning: 'account of the workloads',
         example: 'HERALD',
