@@ -13,7 +13,7 @@ for (const profile of ['small', 'large']) {
     const values = parse(readFileSync(join(root, `charts/herald-platform/profiles/${profile}.yaml`), 'utf8'))
     const objects = await chart.template({ trustDomain: 'example.org', ...values })
     assert.equal(
-      objects.some(({ kind }) => kind === 'PodDisruptionBudget'),
+      objects.some(({ kind, metadata }) => kind === 'PodDisruptionBudget' && metadata.name === 'rel-herald-host'),
       profile === 'large',
     )
   })

@@ -30,6 +30,28 @@ for (const [name, values] of Object.entries(valueMatrix)) {
   })
 }
 
+test('herald console understands every argument that is rendered, and is told the names of its Service', async () => {
+  for (const values of [valueMatrix['the operator beside NATS']!, valueMatrix.everything!]) {
+    const { args } = container(
+      found(
+        await chart.template(values),
+        'Deployment',
+        values === valueMatrix.everything ? 'house-console' : 'rel-herald-console',
+      ),
+    )
+    assert.ok(
+      args.some((arg) => /^--host-name=.*-console\.herald\.svc$/.test(arg)),
+      args.join(' '),
+    )
+    assert.ok(args.some((arg) => arg.startsWith('--nats=')))
+    // It gets as far as a server or a file that is not there.
+    const herald = join(import.meta.dirname, '../../bin/herald.js')
+    const result = await runProgram(process.execPath, [herald, ...args])
+    assert.match(result.output, /ERR_LATTICE_/)
+    assert.doesNotMatch(result.output, /ERR_USAGE/)
+  }
+})
+
 for (const [what, values, message] of refusedValues) {
   test(`${what} is refused with the reason`, async () => {
     await assert.rejects(chart.template(values), message)
@@ -44,14 +66,14 @@ test('no name is longer than Kubernetes takes, however long the release’s', as
   }
 })
 
-test('the host speaks to no API server, writes only to two emptyDirs, and mounts the directory of the socket, not the socket', async () => {
+test('the host speaks to no API server, writes only to emptyDirs, and mounts the directory of the socket, not the socket', async () => {
   const { spec } = podOf(hostOf(await chart.template(leastValues)))
   assert.equal(spec.automountServiceAccountToken, false)
   const [host] = spec.containers
   assert.equal(host?.securityContext.readOnlyRootFilesystem, true)
   assert.deepEqual(
     host?.volumeMounts.filter(({ readOnly }) => readOnly !== true).map(({ mountPath }) => mountPath),
-    ['/tmp', '/var/cache/herald'],
+    ['/tmp', '/var/cache/herald', '/var/cache/artifacts'],
   )
   const admin = spec.volumes.find(({ name }) => name === 'spire-admin')
   assert.deepEqual(admin?.hostPath, { path: '/run/spire/agent/sockets/csi.spiffe.io/admin', type: 'Directory' })

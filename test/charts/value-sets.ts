@@ -60,6 +60,7 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
   },
   'the operator beside NATS': {
     ...leastValues,
+    console: { enabled: true },
     'runtime-operator': { enabled: true },
     host: { operatorFinalizer: true },
   },
@@ -90,6 +91,9 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
         mirrors: { 'docker.io': ['one.internal', 'two.internal:5000'] },
       },
       imageCacheMiB: 100,
+      artifactCache: { enabled: false },
+      idleTimeout: 'never',
+      warmCells: 8,
       memoryLimitMiB: 64,
       requestTimeout: '500ms',
       drainTimeout: '2m',
@@ -121,6 +125,14 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
     nats: { enabled: false },
     workloads: { one: workload('one'), two: workload('two') },
     autoscaling: { enabled: true, maxReplicas: 20 },
+    console: {
+      enabled: true,
+      port: 9090,
+      hostNames: ['herald.example.org'],
+      ingressFrom: [{ podSelector: { matchLabels: { app: 'oauth2-proxy' } } }],
+      credentials: { kind: 'nkey', secretName: 'nats-console', secretKey: 'seed' },
+      resources: { limits: { memory: '128Mi' } },
+    },
     service: { type: 'LoadBalancer', port: 8080, annotations: { 'example.org/lb': 'internal' } },
     serviceAccount: { name: 'house', annotations: { 'example.org/a': 'b' } },
     components: [
@@ -238,6 +250,22 @@ export const refusedValues: readonly (readonly [what: string, values: Values, me
     { ...leastValues, lattice: { credentials: { secretName: 's' } } },
     /say whether the Secret holds/,
   ],
+  [
+    'a console without a lattice',
+    { ...leastValues, nats: { enabled: false }, workloads: { w: workload('w') }, console: { enabled: true } },
+    /console\.enabled is true, but there is no lattice for it to show/,
+  ],
+  [
+    'a console whose credentials are not in a Secret',
+    { ...leastValues, console: { enabled: true, credentials: { kind: 'token' } } },
+    /console\.credentials\.kind is token, but secretName or secretKey is empty/,
+  ],
+  [
+    'a console with a Secret of unknown kind',
+    { ...leastValues, console: { credentials: { secretName: 's' } } },
+    /console\.credentials\.secretName is set, but kind is lattice/,
+  ],
+  ['an idle time that is none', { ...leastValues, host: { idleTimeout: 'often' } }, /does not match pattern/],
   [
     'autoscaling of a DaemonSet',
     { ...leastValues, host: { kind: 'DaemonSet' }, autoscaling: { enabled: true } },

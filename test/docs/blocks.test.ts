@@ -1,6 +1,6 @@
 // Every block of every page is accounted for: its commands are run by a test or listed with the reason (not-run.ts), its YAML is read by what it is for.
 import assert from 'node:assert/strict'
-import { globSync, readFileSync } from 'node:fs'
+import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
@@ -9,7 +9,9 @@ import { parseCalloutPolicy } from '../../src/callout/callout-policy.ts'
 import type { HostInterface } from '../../src/manifest/host-interface.ts'
 import { parseManifest } from '../../src/manifest/parse-manifest.ts'
 import { openHelmChart } from '../charts/helm-chart.ts'
-import { blocksOf, type DocumentBlock, pages } from './document-blocks.ts'
+import { runHerald } from '../cli/herald-process.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { blocksOf, type DocumentBlock, pages, shells } from './document-blocks.ts'
 import { commandsOf } from './document-commands.ts'
 import { notRun, reasonNotRun } from './not-run.ts'
 import { programsOfShellBlocks, shellWords } from './programs.ts'
@@ -53,9 +55,13 @@ test('whatever is listed as not run stands on a page', () => {
   }
 })
 
-test('a block says what is in it: sh, yaml, hcl, wit and mermaid, or nothing for what is printed', () => {
+test('a block says what is in it: sh or bash, yaml, hcl, wit or mermaid, and nothing for what is printed', () => {
   const languages = new Set(blocks.map(({ language }) => language))
-  assert.deepEqual([...languages].sort(), ['', 'hcl', 'mermaid', 'sh', 'wit', 'yaml'])
+  const known = ['', ...shells, 'hcl', 'mermaid', 'wit', 'yaml']
+  assert.deepEqual(
+    [...languages].filter((language) => !known.includes(language)),
+    [],
+  )
   const programs = new Set(commands.map(({ program }) => program))
   for (const block of blocks.filter(({ language }) => language === '')) {
     const called = block.text
@@ -117,6 +123,19 @@ const readers: readonly {
       const result = await chart.lint(parse(text))
       assert.equal(result.exitCode, 0, result.output)
       assert.ok((await chart.template(parse(text))).length > 5)
+    },
+  },
+  {
+    what: 'settings of a host',
+    is: (text) => text.startsWith('# /etc/herald/host.yaml\n'),
+    async read({ text }) {
+      using directory = temporaryDirectory()
+      const file = join(directory.path, 'host.yaml')
+      writeFileSync(file, text)
+      // It gets as far as a manifest that is not there.
+      const words = ['host', '--config', file, '--file', '/nowhere/workload.yaml']
+      const { stderr } = await runHerald(words, { node: process.execPath })
+      assert.match(stderr, /\/nowhere\/workload\.yaml/)
     },
   },
 ]

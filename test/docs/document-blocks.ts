@@ -26,6 +26,9 @@ export const pages: readonly string[] = globSync(
   .filter((page) => page !== 'docs/command.md')
   .sort()
 
+/** Languages of blocks that hold commands. */
+export const shells: readonly string[] = ['sh', 'bash']
+
 export function blocksOf(page: string, text = readFileSync(join(root, page), 'utf8')): readonly DocumentBlock[] {
   return [...text.matchAll(/^( *)```([a-z]*)\n([\s\S]*?)^\1```/gm)].map(
     ({ index, 1: indent = '', 2: language = '', 3: body = '' }) => ({

@@ -1,4 +1,4 @@
-import { blocksOf, type DocumentBlock } from './document-blocks.ts'
+import { blocksOf, type DocumentBlock, shells } from './document-blocks.ts'
 
 export type DocumentCommand = {
   /** `docs/quick-start.md:12`. */
@@ -11,7 +11,7 @@ export type DocumentCommand = {
 /** What the `sh` blocks of a page call, at the start of a line or behind a pipe. What feeds a here-document is no command. */
 export function commandsOf(page: string, text?: string): readonly DocumentCommand[] {
   return blocksOf(page, text)
-    .filter(({ language }) => language === 'sh')
+    .filter(({ language }) => shells.includes(language))
     .flatMap(commandsOfBlock)
 }
 

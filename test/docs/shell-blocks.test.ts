@@ -10,7 +10,7 @@ import { type HelmChart, openHelmChart, readObjectsOfFile } from '../charts/helm
 import { type Kubernetes, servesKind, startKubernetes } from '../support/kubernetes.ts'
 import { type Spire, startSpire } from '../support/spire.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
-import { blocksOf, type DocumentBlock, pages } from './document-blocks.ts'
+import { blocksOf, type DocumentBlock, pages, shells } from './document-blocks.ts'
 import { commandLines, commandsOfBlock } from './document-commands.ts'
 import { reasonNotRun } from './not-run.ts'
 import { programsOfShellBlocks, standInPrograms } from './programs.ts'
@@ -90,7 +90,10 @@ function ofReader(): NodeJS.ProcessEnv {
 function blocksThatCall(program: string): readonly DocumentBlock[] {
   return pages
     .flatMap((page) => blocksOf(page))
-    .filter((block) => block.language === 'sh' && commandsOfBlock(block).some((command) => command.program === program))
+    .filter(
+      (block) =>
+        shells.includes(block.language) && commandsOfBlock(block).some((command) => command.program === program),
+    )
 }
 
 test('docs/kubernetes/README.md: from an empty cluster, with the values that the page shows, to hosts, entries and policies', async () => {

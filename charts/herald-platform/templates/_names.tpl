@@ -24,6 +24,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: host
 {{- end }}
 
+{{- define "herald.consoleSelector" -}}
+app.kubernetes.io/name: {{ include "herald.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: console
+{{- end }}
+
 {{- define "herald.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
 app.kubernetes.io/name: {{ include "herald.name" . }}
@@ -73,57 +79,4 @@ spiffe://{{ .Values.trustDomain }}
 {{- end }}
 {{- define "herald.adminSocketPath" -}}
 {{ include "herald.adminSocketDirectory" . }}/{{ if eq .Values.spire.adminSocket.mode "hostPath" }}{{ .Values.spire.adminSocket.hostPath.fileName }}{{ else }}admin.sock{{ end }}
-{{- end }}
-
-{{- /* NATS URLs, one a line; nothing without a lattice. */ -}}
-{{- define "herald.natsServers" -}}
-{{- if .Values.nats.enabled -}}
-nats://{{ include "herald.natsName" . }}:{{ dig "config" "nats" "port" 4222 .Values.nats }}
-{{- else -}}
-{{- range .Values.lattice.servers }}
-{{ tpl . $ }}
-{{- end }}
-{{- end -}}
-{{- end }}
-
-{{- /* The Service of the NATS sub-chart, by that chart's own rule. */ -}}
-{{- define "herald.natsName" -}}
-{{- $name := .Values.nats.nameOverride | default "nats" -}}
-{{- if .Values.nats.fullnameOverride -}}
-{{ .Values.nats.fullnameOverride | trunc 63 | trimSuffix "-" }}
-{{- else if contains $name .Release.Name -}}
-{{ .Release.Name | trunc 63 | trimSuffix "-" }}
-{{- else -}}
-{{ printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
-{{- end -}}
-{{- end }}
-
-{{- /* Volumes and mounts of the host and of the test, which connect to NATS alike. */ -}}
-{{- define "herald.natsMounts" -}}
-{{- if ne .Values.lattice.credentials.kind "none" }}
-- {name: nats-credentials, mountPath: /etc/herald/nats-credentials, readOnly: true}
-{{- end }}
-{{- if .Values.lattice.tls.caSecret }}
-- {name: nats-ca, mountPath: /etc/herald/nats-ca, readOnly: true}
-{{- end }}
-{{- if .Values.lattice.tls.clientSecret }}
-- {name: nats-client, mountPath: /etc/herald/nats-client, readOnly: true}
-{{- end }}
-{{- end }}
-{{- define "herald.natsVolumes" -}}
-{{- if ne .Values.lattice.credentials.kind "none" }}
-- name: nats-credentials
-  secret:
-    secretName: {{ .Values.lattice.credentials.secretName }}
-    defaultMode: 0440
-    items: [{key: {{ .Values.lattice.credentials.secretKey }}, path: {{ .Values.lattice.credentials.kind }}}]
-{{- end }}
-{{- if .Values.lattice.tls.caSecret }}
-- name: nats-ca
-  secret: {secretName: {{ .Values.lattice.tls.caSecret }}, items: [{key: {{ .Values.lattice.tls.caKey }}, path: ca.crt}]}
-{{- end }}
-{{- if .Values.lattice.tls.clientSecret }}
-- name: nats-client
-  secret: {secretName: {{ .Values.lattice.tls.clientSecret }}, defaultMode: 0440}
-{{- end }}
 {{- end }}

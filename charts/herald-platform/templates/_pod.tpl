@@ -25,32 +25,9 @@ capabilities: {drop: [ALL]}
 {{- with .Values.host.environment }}
 - --environment={{ . }}
 {{- end }}
-{{- $servers := include "herald.natsServers" . | trim }}
-{{- if $servers }}
-{{- range splitList "\n" $servers }}
-- --nats={{ . }}
-{{- end }}
-{{- with .Values.lattice.credentials }}
-{{- if eq .kind "creds" }}
-- --nats-creds=/etc/herald/nats-credentials/creds
-{{- else if eq .kind "nkey" }}
-- --nats-nkey=/etc/herald/nats-credentials/nkey
-{{- else if eq .kind "token" }}
-- --nats-token-file=/etc/herald/nats-credentials/token
-{{- end }}
-{{- end }}
-{{- with .Values.lattice.tls }}
-{{- if .caSecret }}
-- --nats-ca=/etc/herald/nats-ca/ca.crt
-{{- end }}
-{{- if .clientSecret }}
-- --nats-cert=/etc/herald/nats-client/tls.crt
-- --nats-key=/etc/herald/nats-client/tls.key
-{{- end }}
-{{- if .first }}
-- --nats-tls-first
-{{- end }}
-{{- end }}
+{{- $nats := include "herald.natsArgs" (dict "root" . "credentials" .Values.lattice.credentials) | trim }}
+{{- if $nats }}
+{{ $nats }}
 - --hostgroup={{ .Values.host.group }}
 - --hostname=$(POD_IP)
 - --friendly-name=$(POD_NAME)
@@ -66,6 +43,9 @@ capabilities: {drop: [ALL]}
 {{- end }}
 - --image-cache=/var/cache/herald
 - --image-cache-size={{ int .Values.host.imageCacheMiB }}
+{{- if .Values.host.artifactCache.enabled }}
+- --artifact-cache=/var/cache/artifacts/herald
+{{- end }}
 {{- range .Values.host.registries.plainHttp }}
 - --plain-http-registry={{ . }}
 {{- end }}
@@ -74,6 +54,8 @@ capabilities: {drop: [ALL]}
 {{- end }}
 - --memory-limit={{ int .Values.host.memoryLimitMiB }}
 - --request-timeout={{ .Values.host.requestTimeout }}
+- --idle-timeout={{ .Values.host.idleTimeout }}
+- --warm-cells={{ int .Values.host.warmCells }}
 - --drain-delay={{ int .Values.host.endpointRemovalSeconds }}s
 - --drain-timeout={{ .Values.host.drainTimeout }}
 - --log-level={{ .Values.host.logLevel }}
@@ -200,11 +182,14 @@ spec:
       volumeMounts:
         - {name: tmp, mountPath: /tmp}
         - {name: image-cache, mountPath: /var/cache/herald}
+        {{- if .Values.host.artifactCache.enabled }}
+        - {name: artifact-cache, mountPath: /var/cache/artifacts}
+        {{- end }}
         - {name: spire-admin, mountPath: {{ include "herald.adminSocketDirectory" . }}{{ if not $sidecar }}, readOnly: true{{ end }}}
         {{- if .Values.workloads }}
         - {name: workloads, mountPath: /etc/herald/workloads, readOnly: true}
         {{- end }}
-        {{- include "herald.natsMounts" . | indent 8 }}
+        {{- include "herald.natsMounts" (dict "root" . "credentials" .Values.lattice.credentials) | indent 8 }}
         {{- if .Values.host.registries.credentialsSecret }}
         - {name: registry-credentials, mountPath: /etc/herald/docker, readOnly: true}
         {{- end }}
@@ -217,6 +202,11 @@ spec:
     - name: image-cache
       # A pull goes beyond the cache's size before the oldest are removed.
       emptyDir: {sizeLimit: {{ add (int .Values.host.imageCacheMiB) 512 }}Mi}
+    {{- if .Values.host.artifactCache.enabled }}
+    # The host makes a directory of its own in it: it runs nothing from one that others may write to.
+    - name: artifact-cache
+      emptyDir: {sizeLimit: {{ .Values.host.artifactCache.sizeLimit }}}
+    {{- end }}
     - name: spire-admin
       {{- if $sidecar }}
       emptyDir: {medium: Memory, sizeLimit: 1Mi}
@@ -241,7 +231,7 @@ spec:
     - name: workloads
       configMap: {name: {{ include "herald.fullname" . }}-workloads}
     {{- end }}
-    {{- include "herald.natsVolumes" . | indent 4 }}
+    {{- include "herald.natsVolumes" (dict "root" . "credentials" .Values.lattice.credentials) | indent 4 }}
     {{- with .Values.host.registries.credentialsSecret }}
     - name: registry-credentials
       secret: {secretName: {{ . }}, defaultMode: 0440, items: [{key: .dockerconfigjson, path: config.json}]}

@@ -30,6 +30,16 @@
 {{- if and (eq $credentials.kind "none") $credentials.secretName -}}
 {{- fail "lattice.credentials.secretName is set, but kind is none: say whether the Secret holds creds, an nkey or a token" -}}
 {{- end -}}
+{{- $console := .Values.console -}}
+{{- if and $console.enabled (not (include "herald.natsServers" . | trim)) -}}
+{{- fail "console.enabled is true, but there is no lattice for it to show: set nats.enabled=true, or name the NATS servers in lattice.servers" -}}
+{{- end -}}
+{{- if and (not (has $console.credentials.kind (list "lattice" "none"))) (not (and $console.credentials.secretName $console.credentials.secretKey)) -}}
+{{- fail (printf "console.credentials.kind is %s, but secretName or secretKey is empty: credentials are only taken from a Secret" $console.credentials.kind) -}}
+{{- end -}}
+{{- if and (has $console.credentials.kind (list "lattice" "none")) $console.credentials.secretName -}}
+{{- fail (printf "console.credentials.secretName is set, but kind is %s: say whether the Secret holds creds, an nkey or a token" $console.credentials.kind) -}}
+{{- end -}}
 {{- if and .Values.autoscaling.enabled (ne .Values.host.kind "Deployment") -}}
 {{- fail "autoscaling.enabled is true, but a DaemonSet has as many hosts as there are nodes: set host.kind=Deployment" -}}
 {{- end -}}
