@@ -50,7 +50,8 @@ export async function openBenchHost(cacheDir: string): Promise<BenchHost> {
   }
 }
 
-function manifestOf(name: string, image: string, poolSize: number): string {
+/** A workload of one component that is served as `<name>.test`. */
+export function manifestOf(name: string, image: string, poolSize: number): string {
   return `apiVersion: runtime.wasmcloud.dev/v1alpha1
 kind: WorkloadDeployment
 metadata: {name: ${name}}

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from '../test/support/free-port.ts'
 import { type ServerProcess, startServerProcess } from '../test/support/server-process.ts'
+import { killChildren } from './process-tree.ts'
 
 /** A server under measurement, as a process of its own. Disposal kills it. */
 export type Contender = AsyncDisposable & { readonly port: number; readonly server: ServerProcess }
@@ -50,13 +50,8 @@ export async function startContender(name: string, { program, args, env = {} }: 
     server,
     async [Symbol.asyncDispose]() {
       // What it started itself (`jco serve` does) would outlive it.
-      for (const child of await childrenOf(server.pid)) process.kill(child, 'SIGKILL')
+      await killChildren(server.pid)
       await server[Symbol.asyncDispose]()
     },
   }
-}
-
-async function childrenOf(pid: number): Promise<number[]> {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
-  return text.split(' ').filter(Boolean).map(Number)
 }

@@ -4,8 +4,9 @@ import { arch, cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildComponents } from '../scripts/build-components.ts'
+import { performanceDocs, performanceDocsPath, savedReports } from '../scripts/generate-performance-docs.ts'
 import { ensureDebianPackages, wasmCompilerPackages } from '../scripts/servers.ts'
-import { type BenchAbsence, type BenchResult, type BenchRun, metGoal } from './result.ts'
+import { type BenchReport, type BenchRow, type BenchRun, formatFigure, metGoal } from './result.ts'
 
 type Bench = {
   readonly about: string
@@ -41,6 +42,16 @@ const benches: Record<string, Bench> = {
     components: ['whoami-c'],
     load: () => import('./identity.ts'),
   },
+  soak: {
+    about: 'the whole host at 70 % of its peak for --minutes: failed requests, growth of memory',
+    packages: ['wrk', ...wasmCompilerPackages],
+    load: () => import('./soak.ts'),
+  },
+  idle: {
+    about: '1,000 different native components on one host: memory, threads, a request that wakes one; 5 minutes',
+    components: ['hello-c'],
+    load: () => import('./idle.ts'),
+  },
   egress: { about: 'signing one outgoing request', load: () => import('./egress.ts') },
   renewal: { about: 'how evenly 10,000 identities are renewed', load: () => import('./renewal.ts') },
 }
@@ -64,7 +75,7 @@ if (values.help || name === undefined || bench === undefined) {
 --rounds   interleaved rounds of each side; default: 5
 --seconds  length of one round of one side; default: 4, engine 2
 --minutes  length of a bench that is one long run; default: 10
---save     writes bench/results/NAME.json, of which docs/performance.md is made
+--save     writes bench/results/NAME.json, and docs/performance.md from all of those
 `)
   for (const [key, { about }] of Object.entries(benches)) console.log(`  ${key.padEnd(10)} ${about}`)
   process.exit(values.help ? 0 : 2)
@@ -90,7 +101,7 @@ const secondsPerRound = Number(values.seconds ?? bench.defaults?.seconds ?? 4)
 const minutes = Number(values.minutes ?? 10)
 const results = await run({ rounds, secondsPerRound, minutes, say: progress })
 
-const report = {
+const report: BenchReport = {
   bench: name,
   date: new Date().toISOString(),
   command: [
@@ -104,6 +115,7 @@ if (values.save) {
   const directory = join(import.meta.dirname, 'results')
   mkdirSync(directory, { recursive: true })
   writeFileSync(join(directory, `${name}.json`), `${JSON.stringify(report, undefined, 2)}\n`)
+  writeFileSync(performanceDocsPath, performanceDocs(savedReports()))
 }
 if (values.output === 'json') console.log(JSON.stringify(report, undefined, 2))
 else printTable()
@@ -124,15 +136,17 @@ function printTable(): void {
     )
 }
 
-function rowOf(result: BenchResult | BenchAbsence): string[] {
+function rowOf(result: BenchRow): string[] {
   const { measure, goal } = result
   const wanted = goal === undefined ? '' : `${goal.comparison} ${goal.value}`
   if (result.notRun !== undefined) return [measure, 'not run', result.notRun, '', wanted]
   const { median, unit, min, max, samples } = result
   const verdict = goal === undefined ? '' : metGoal(result) ? ' met' : ' NOT MET'
-  return [measure, `${format(median)} ${unit}`, `${format(min)} … ${format(max)}`, String(samples), wanted + verdict]
-}
-
-function format(value: number): string {
-  return value >= 1000 ? Math.round(value).toLocaleString('en') : value.toPrecision(3)
+  return [
+    measure,
+    `${formatFigure(median)} ${unit}`,
+    `${formatFigure(min)} … ${formatFigure(max)}`,
+    String(samples),
+    wanted + verdict,
+  ]
 }

@@ -23,6 +23,25 @@ export type BenchAbsence = {
   readonly goal?: BenchGoal
 }
 
+export type BenchRow = BenchResult | BenchAbsence
+
+/** What `bench/results/<bench>.json` holds. */
+export type BenchReport = {
+  readonly bench: string
+  /** ISO 8601. */
+  readonly date: string
+  readonly command: string
+  readonly machine: {
+    readonly cpu: string
+    readonly cores: number
+    readonly memoryGiB: number
+    readonly os: string
+    readonly node: string
+    readonly v8: string
+  }
+  readonly results: readonly BenchRow[]
+}
+
 export type BenchOptions = {
   /** Interleaved rounds of each side. */
   readonly rounds: number
@@ -34,12 +53,18 @@ export type BenchOptions = {
   readonly say: (line: string) => void
 }
 
-export type BenchRun = (options: BenchOptions) => Promise<readonly (BenchResult | BenchAbsence)[]>
+export type BenchRun = (options: BenchOptions) => Promise<readonly BenchRow[]>
 
 export function metGoal({ median, goal }: BenchResult): boolean {
   if (goal === undefined) return true
   if (goal.comparison === '=') return median === goal.value
   return goal.comparison === '≥' ? median >= goal.value : median <= goal.value
+}
+
+/** Three digits, or all of those before the point. */
+export function formatFigure(value: number): string {
+  if (value === 0) return '0'
+  return Math.abs(value) >= 1000 ? Math.round(value).toLocaleString('en') : value.toPrecision(3)
 }
 
 /** Median and spread of one series. @throws RangeError when there is no sample. */

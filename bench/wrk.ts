@@ -35,6 +35,8 @@ export async function loadWithWrk(port: number, options: WrkOptions): Promise<Lo
       `-c${connections}`,
       `-d${seconds}s`,
       '--latency',
+      // What takes longer has failed; by wrk's own limit of 2 s a busy machine would.
+      ...['--timeout', '30s'],
       ...(script === undefined ? [] : ['-s', join(import.meta.dirname, script)]),
       ...(hostName === undefined ? [] : ['-H', `Host: ${hostName}`]),
       `http://127.0.0.1:${port}/`,

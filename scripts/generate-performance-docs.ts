@@ -1,0 +1,154 @@
+// Writes docs/performance.md from bench/results/*.json; so does `npm run bench -- NAME --save`. A test fails when the two differ.
+import { readdirSync, readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type BenchReport, type BenchRow, formatFigure, metGoal } from '../bench/result.ts'
+
+const root = join(import.meta.dirname, '..')
+export const performanceDocsPath = join(root, 'docs', 'performance.md')
+
+/** In this order; a result of another name comes last, under its name. */
+const titles: Readonly<Record<string, string>> = {
+  engine: 'The engine beside its peers',
+  http: 'HTTP: ways into a cell',
+  soak: 'A soak',
+  idle: 'Idle workloads',
+  lattice: 'On a lattice',
+  capabilities: 'Capabilities',
+  identity: 'Identity',
+  egress: 'Signed requests',
+  renewal: 'Renewal',
+}
+
+type Explanation = { readonly of: RegExp; readonly why: string }
+
+/** Why a goal is not reached, by the measures it explains; shown only while it is not. */
+const explanations: readonly Explanation[] = [
+  {
+    of: /^hello over bare|over bare$/,
+    why: 'What is left between a cell and bare node:http is entering the guest, its canonical ABI and wasi:http objects, beside node:http itself, which both pay. [The profile](decisions/engine-http-paths.md).',
+  },
+  {
+    of: /^p99/,
+    why: 'wrk keeps 32 requests in flight, so a server with less throughput has them wait longer: p99 follows requests/s. The rest is garbage collection in the cell.',
+  },
+  {
+    of: /ingress/,
+    why: 'A request behind the ingress crosses two threads, in batches: waking the other thread is most of its price on a virtual machine, and only a listener in the cell saves it. [Both ways compared](decisions/engine-http-paths.md).',
+  },
+  {
+    of: /^1 MiB/,
+    why: 'The body is copied into the guest’s memory and out of it again; bare node:http moves the same buffers from one socket to the other.',
+  },
+  {
+    of: /^JavaScript component/,
+    why: 'Nearly all of a request is StarlingMonkey’s own interpreter, the same on both sides: what a host adds or saves around it is the smaller part. A component made with an engine that compiles would change it.',
+  },
+  {
+    of: /wasmtime serve/,
+    why: 'With one instance for many requests, `wasmtime serve` spends its time in hyper and tokio, which are native code; Herald spends it in node:http, its goal there being set when `wasmtime serve` made an instance for every request.',
+  },
+  {
+    of: /^deploy to first 200.*JavaScript/,
+    why: 'Compiling StarlingMonkey’s 8 MB of WebAssembly anew (V8 keeps no compiled code for WebAssembly in a cache that Node offers) is nearly all of it.',
+  },
+  {
+    of: /^import that waits/,
+    why: 'A suspended stack is resumed by a promise: two turns of the microtask queue.',
+  },
+  {
+    of: /keyvalue|get of a guest/,
+    why: 'A get is asked of the control thread, which holds the connection: two threads are woken for it beside the server, and waking is what a get on loopback consists of.',
+  },
+  {
+    of: /^handler over plain/,
+    why: 'The publisher, the server, the control thread and the cell share two cores; a plain subscriber leaves more of them to the publisher. What the guest adds is its call (a stack for it, the canonical ABI for three arguments) and the copy of each message into the cell.',
+  },
+  {
+    of: /registry|image cached|start/,
+    why: 'Transpiling with jco and slimming its glue is most of a first start; see docs/decisions/engine-slim-glue.md for what upstream would have to change to make the latter unnecessary.',
+  },
+]
+
+/** All saved results, in the order of {@link titles}. */
+export function savedReports(directory = join(root, 'bench', 'results')): BenchReport[] {
+  const order = Object.keys(titles)
+  const rank = ({ bench }: BenchReport) => (order.includes(bench) ? order.indexOf(bench) : order.length)
+  return readdirSync(directory)
+    .filter((name) => name.endsWith('.json'))
+    .sort()
+    .map((name) => JSON.parse(readFileSync(join(directory, name), 'utf8')) as BenchReport)
+    .sort((a, b) => rank(a) - rank(b))
+}
+
+/** The whole of docs/performance.md. */
+export function performanceDocs(reports: readonly BenchReport[]): string {
+  return `<!-- Generated from bench/results/*.json by scripts/generate-performance-docs.ts: do not edit. -->
+# Performance
+
+Measured figures with their peers and goals. Each table is one run: peers in the same run on the same cores, rounds interleaved, so that a noisy
+machine is noisy for all; the median of the rounds, and the least and the greatest. Trust the ratios more than the figures: they move with the machine.
+
+${summaryOf(reports)}
+${reports.map(sectionOf).join('\n')}
+## How it is measured
+
+\`npm run bench\` lists the benches; each builds and starts what it needs: components, NATS, Redis, SPIRE, a registry. HTTP is loaded by wrk, one thread. The
+peer \`wasmtime serve\` is run where its binary is on PATH or named in \`HERALD_WASMTIME_BIN\`; a row says so where it is not. \`--save\` writes
+\`bench/results/NAME.json\` and this page.
+`
+}
+
+function summaryOf(reports: readonly BenchReport[]): string {
+  const wanted = reports
+    .flatMap(({ bench, results }) => results.map((row) => ({ bench, row })))
+    .filter(({ row }) => row.goal)
+  const open = wanted.filter(({ row }) => row.notRun !== undefined || !metGoal(row))
+  const met = wanted.length - open.length
+  if (open.length === 0) return `All ${wanted.length} goals are met.\n`
+  return `${met} of ${wanted.length} goals are met. Not met:
+
+| bench | measure | figure | goal | why |
+|---|---|---|---|---|
+${open.map(({ bench, row }) => tableRow([bench, row.measure, figureOf(row), goalOf(row), whyOf(row)])).join('\n')}
+`
+}
+
+function whyOf(row: BenchRow): string {
+  if (row.notRun !== undefined) return row.notRun
+  return explanations.find(({ of }) => of.test(row.measure))?.why ?? 'not profiled yet'
+}
+
+function sectionOf({ bench, date, command, machine, results }: BenchReport): string {
+  const { cpu, cores, memoryGiB, os, node, v8 } = machine
+  return `## ${titles[bench] ?? bench}
+
+\`${command}\` on ${date.slice(0, 10)}: ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${os}, Node ${node}, V8 ${v8}
+
+| measure | median | least … greatest | samples | goal |
+|---|---|---|---|---|
+${results.map((row) => tableRow([row.measure, figureOf(row), spreadOf(row), row.notRun === undefined ? String(row.samples) : '', goalOf(row)])).join('\n')}
+`
+}
+
+function figureOf(row: BenchRow): string {
+  return row.notRun === undefined ? `${formatFigure(row.median)} ${row.unit}` : 'not run'
+}
+
+function spreadOf(row: BenchRow): string {
+  if (row.notRun !== undefined) return row.notRun
+  return row.samples === 1 ? '' : `${formatFigure(row.min)} … ${formatFigure(row.max)}`
+}
+
+function goalOf(row: BenchRow): string {
+  if (row.goal === undefined) return ''
+  const { comparison, value } = row.goal
+  const verdict = row.notRun !== undefined ? '' : metGoal(row) ? ', met' : ', **not met**'
+  return `${comparison} ${value}${verdict}`
+}
+
+function tableRow(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\\\|').replaceAll('\\n', ' ')).join(' | ')} |`
+}
+
+if (import.meta.main) await writeFile(performanceDocsPath, performanceDocs(savedReports()))
