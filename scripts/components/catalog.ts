@@ -55,4 +55,6 @@ export const catalog: readonly ComponentSource[] = [
     style: 'fetch-event',
   },
   { name: 'secrets-c', purpose: 'asks for secrets: wasmcloud:secrets', language: 'c' },
+  { name: 'ledger-c', purpose: 'exports functions that other components call', language: 'c' },
+  { name: 'teller-c', purpose: 'calls those functions, and answers HTTP by them', language: 'c' },
 ]

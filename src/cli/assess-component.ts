@@ -1,7 +1,8 @@
-import { servesInterface, unsupportedWasi } from '../engine/component-imports.ts'
+import { isCallable, servesInterface, unsupportedWasi } from '../engine/component-imports.ts'
 import { defaultLimits } from '../engine/default-limits.ts'
-import type { ComponentDescription } from '../engine/engine.ts'
+import type { ComponentDescription, WitInterface } from '../engine/engine.ts'
 import { wasiInterfaces } from '../wasi/wasi-interfaces.ts'
+import { describeSignature, unsupportedIn, type WitFunction } from '../wit/wit-type.ts'
 
 /** Beside WASI: what the capabilities that wire-host.ts puts into a host serve. A test compares it with them. */
 export const capabilityInterfaces: readonly { readonly capability: string; readonly interface: string }[] = [
@@ -33,20 +34,37 @@ export type AssessedImport =
   | { readonly name: string; readonly served: 'wasi' }
   /** Only for workloads that list it in hostInterfaces. */
   | { readonly name: string; readonly served: 'capability'; readonly capability: string }
+  /** Linked to another component of its workload, if one exports it; refused without. */
+  | { readonly name: string; readonly served: 'component' }
+  /** It has no functions: nothing has to be served. */
+  | { readonly name: string; readonly served: 'types' }
   | { readonly name: string; readonly served: false; readonly reason: string }
+
+export type AssessedExport = {
+  readonly name: string
+  /** `call`: other components of its workload call it. */
+  readonly startedBy: 'http' | 'run' | 'call' | undefined
+  /** With `call`: `balance(account: string) -> u64`. */
+  readonly functions?: readonly string[]
+}
 
 export type Assessment = {
   readonly runnable: boolean
   readonly imports: readonly AssessedImport[]
-  readonly exports: readonly { readonly name: string; readonly startedBy: 'http' | 'run' | undefined }[]
+  readonly exports: readonly AssessedExport[]
   /** Why this host does not run it; empty when it does. */
   readonly refusals: readonly string[]
 }
 
 /** What this host would say to a component at deploy, without deploying it. */
 export function assessComponent(description: ComponentDescription): Assessment {
-  const imports = description.imports.map(assessImport)
-  const exports = description.exports.map(({ name }) => ({ name, startedBy: startedBy(name) }))
+  const { signatures } = description
+  const imports = description.imports.map((found): AssessedImport => {
+    const assessed = assessImport(found, signatures?.imports.get(found.name))
+    if (assessed.served !== false || signatures?.typesOnly.includes(found.name) !== true) return assessed
+    return { name: found.name, served: 'types' }
+  })
+  const exports = description.exports.map((found) => assessExport(found, signatures?.exports.get(found.name)))
   const refusals = imports.flatMap((found) =>
     found.served === false ? [`it imports ${found.name}: ${found.reason}`] : [],
   )
@@ -54,7 +72,7 @@ export function assessComponent(description: ComponentDescription): Assessment {
   if (!exports.some((found) => found.startedBy !== undefined)) {
     refusals.push(
       foreignExport === undefined
-        ? 'it exports neither wasi:http/incoming-handler nor wasi:cli/run, so there is nothing to start'
+        ? 'it exports neither wasi:http/incoming-handler nor wasi:cli/run, nor functions for other components, so there is nothing to start'
         : `it exports ${foreignExport}: this host starts components of WASI 0.2`,
     )
   }
@@ -67,16 +85,29 @@ export function assessComponent(description: ComponentDescription): Assessment {
   return { runnable: refusals.length === 0, imports, exports, refusals }
 }
 
-function assessImport(found: ComponentDescription['imports'][number]): AssessedImport {
+function assessImport(
+  found: ComponentDescription['imports'][number],
+  signatures: readonly WitFunction[] = [],
+): AssessedImport {
   const { name } = found
   if (unsupportedWasi([found]) !== undefined) return { name, served: false, reason: 'this host serves WASI 0.2' }
   if (wasiInterfaces.some((served) => servesInterface(served, name))) return { name, served: 'wasi' }
   const match = capabilityInterfaces.find((offered) => servesInterface(offered.interface, name))
   if (match !== undefined) return { name, served: 'capability', capability: match.capability }
-  return { name, served: false, reason: 'this host does not serve it' }
+  if (isCallable(found, signatures)) return { name, served: 'component' }
+  const obstacle = signatures.map(unsupportedIn).find((each) => each !== undefined)
+  const reason = 'this host does not serve it'
+  return {
+    name,
+    served: false,
+    reason: obstacle === undefined ? reason : `${reason}, and no other component can: its functions have ${obstacle}`,
+  }
 }
 
-function startedBy(name: string): 'http' | 'run' | undefined {
-  if (servesInterface('wasi:http/incoming-handler@0.2.0', name)) return 'http'
-  return servesInterface('wasi:cli/run@0.2.0', name) ? 'run' : undefined
+function assessExport(found: WitInterface, signatures: readonly WitFunction[] = []): AssessedExport {
+  const { name } = found
+  if (servesInterface('wasi:http/incoming-handler@0.2.0', name)) return { name, startedBy: 'http' }
+  if (servesInterface('wasi:cli/run@0.2.0', name)) return { name, startedBy: 'run' }
+  if (!isCallable(found, signatures)) return { name, startedBy: undefined }
+  return { name, startedBy: 'call', functions: signatures.map((each) => `${each.name}${describeSignature(each)}`) }
 }

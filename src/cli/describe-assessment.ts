@@ -19,13 +19,16 @@ export function describeAssessment(
     'exports',
     ...(exports.length === 0
       ? ['  none']
-      : exports.map(({ name, startedBy }) => row(name, startedBy === undefined ? '' : how[startedBy]))),
+      : exports.flatMap(({ name, startedBy, functions = [] }) => [
+          row(name, startedBy === undefined ? '' : how[startedBy]),
+          ...functions.map((each) => `    ${each}`),
+        ])),
     refusals.length === 0 ? 'This host runs it.' : 'This host does not run it:',
     ...refusals.map((reason) => `  - ${reason}`),
   ].join('\n')}\n`
 }
 
-const how = { http: 'answers HTTP', run: 'runs to completion' } as const
+const how = { http: 'answers HTTP', run: 'runs to completion', call: 'called by other components' } as const
 
 function howServed(found: AssessedImport): string {
   switch (found.served) {
@@ -33,6 +36,10 @@ function howServed(found: AssessedImport): string {
       return 'served'
     case 'capability':
       return `served to workloads that list it in hostInterfaces (${found.capability})`
+    case 'types':
+      return 'names of types'
+    case 'component':
+      return 'linked to another component of its workload that exports it, and refused without one'
     case false:
       return `REFUSED: ${found.reason}`
   }

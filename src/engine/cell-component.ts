@@ -1,10 +1,19 @@
 import { Script } from 'node:vm'
-import type { CellCapability, InstanceContext } from '../capabilities/capability.ts'
+import type { CellCapability } from '../capabilities/capability.ts'
 import { createWasi } from '../wasi/create-wasi.ts'
 import { GuestExit, type Wasi } from '../wasi/wasi.ts'
 import { CellInstance, type Instantiate } from './cell-instance.ts'
 import type { CellComponentInit, WireError } from './cell-protocol.ts'
+import { linkImports } from './component-links.ts'
 import { type HostedMemory, memoryImport } from './core-module.ts'
+import {
+  type CallableComponent,
+  CalleeFailure,
+  DeadlineError,
+  type GuestCall,
+  isGuestError,
+  isTrap,
+} from './guest-call.ts'
 import { GuestEntry } from './guest-entry.ts'
 import { InstancePool, PoolBusyError } from './instance-pool.ts'
 import { MemoryShelf, type ShelvedMemory } from './memory-shelf.ts'
@@ -18,19 +27,15 @@ const maxWaiting = 1024
 
 type Call = { readonly deadlineMs: number; end(reason: Error): void }
 
-/** The call took longer than its deadline. */
-class DeadlineError extends Error {
-  override readonly name = 'DeadlineError'
-}
-
 /** One component in its cell: instances, calls, deadlines. */
-export class CellComponent {
+export class CellComponent implements CallableComponent {
   readonly init: CellComponentInit
   readonly #vitals: Vitals
   readonly #pulse: Pulse
   readonly #onTrap: (reason: string) => void
   readonly #wasi: Wasi
   readonly #capabilities: readonly CellCapability[]
+  readonly #componentOf: (name: string) => CallableComponent | undefined
   readonly #instantiate: Instantiate
   readonly #pool: InstancePool<CellInstance>
   readonly #calls = new Set<Call>()
@@ -50,9 +55,12 @@ export class CellComponent {
       onOutput(stream: 'stdout' | 'stderr', text: string): void
       onTrap(reason: string): void
       onEgressRefused(refusal: EgressRefusal): void
+      /** Another component of the cell, once it is there. */
+      componentOf(name: string): CallableComponent | undefined
     },
   ) {
     this.init = init
+    this.#componentOf = deps.componentOf
     this.#vitals = deps.vitals
     this.#pulse = deps.pulse
     this.#onTrap = deps.onTrap
@@ -159,7 +167,7 @@ export class CellComponent {
       finished.catch(() => {})
       const handler = current.exports[this.init.handlerExport!] as { handle(request: object, out: object): unknown }
       try {
-        await current.call(() => handler.handle(request, responseOut))
+        await current.call(() => handler.handle(request, responseOut), call)
         healthy = !current.ended
       } finally {
         handlerReturned()
@@ -179,8 +187,12 @@ export class CellComponent {
     }
   }
 
-  /** Calls a function of an exported interface (without version). @throws what the guest returned as `err`; else what ended the call. */
-  async call(name: string, fn: string, args: readonly unknown[]): Promise<unknown> {
+  /**
+   * Calls a function of an exported interface (with or without version), by its name in jco's mapping.
+   * @throws what the guest returned as `err`; else what ended the call
+   */
+  async call(name: string, fn: string, args: readonly unknown[], options: GuestCall = {}): Promise<unknown> {
+    const { deadlineMs = Number.POSITIVE_INFINITY, signal } = options
     const exportName = this.init.exportNames.find((each) => each === name || each.startsWith(`${name}@`))
     if (exportName === undefined) throw new Error(`the component does not export ${name}`)
     this.#pulse.start()
@@ -190,11 +202,14 @@ export class CellComponent {
     let end: ((reason: Error) => void) | undefined
     let healthy = false
     const call: Call = {
-      deadlineMs: performance.now() + this.init.limits.requestTimeoutMs,
+      deadlineMs: Math.min(deadlineMs, performance.now() + this.init.limits.requestTimeoutMs),
       end: (reason) => end?.(reason),
     }
+    const onAbort = (): void => call.end(signal?.reason)
+    signal?.addEventListener('abort', onAbort)
     this.#calls.add(call)
     try {
+      signal?.throwIfAborted()
       instance = this.#pool.waiting === 0 ? this.#pool.tryCheckout() : undefined
       if (instance === undefined) {
         const waiting = new AbortController()
@@ -204,20 +219,21 @@ export class CellComponent {
       const current = instance
       end = (reason) => current.end(reason)
       const functions = current.exports[exportName] as Record<string, (...args: unknown[]) => unknown>
-      const result = await current.call(() => functions[fn]!(...args))
+      const result = await current.call(() => functions[fn]!(...args), call)
       healthy = !current.ended
       return result
     } catch (error) {
       if (isGuestError(error)) healthy = instance !== undefined && !instance.ended
       else {
         this.#vitals.add('failures', 1)
-        if (instance !== undefined && !(error instanceof DeadlineError) && !(error instanceof GuestExit)) {
+        if (instance !== undefined && isTrap(error) && signal?.aborted !== true) {
           this.#vitals.add('traps', 1)
           this.#onTrap(describe(error))
         }
       }
       throw error
     } finally {
+      signal?.removeEventListener('abort', onAbort)
       this.#calls.delete(call)
       this.#vitals.add('inFlight', -1)
       if (instance !== undefined) this.#pool.checkin(instance, healthy)
@@ -235,7 +251,7 @@ export class CellComponent {
     try {
       if (signal.aborted) onAbort()
       const program = instance.exports[this.init.runExport!] as { run(): unknown }
-      await instance.call(() => program.run())
+      await instance.call(() => program.run(), call)
       return 0
     } catch (error) {
       if (error instanceof GuestExit) return error.exitCode
@@ -257,15 +273,18 @@ export class CellComponent {
   }
 
   #create(): CellInstance {
-    const instance = new CellInstance((context) => this.#prepare(context))
+    const instance = new CellInstance((self) => this.#prepare(self))
     this.#instances.add(instance)
     this.#vitals.add('instances', 1)
     return instance
   }
 
-  #prepare(context: InstanceContext) {
+  #prepare(context: CellInstance) {
     const wasi = this.#wasi.instance(context)
-    const imports: Record<string, object> = { ...wasi.imports }
+    const imports: Record<string, object> = {
+      ...wasi.imports,
+      ...linkImports(context, this.init.links, this.#componentOf),
+    }
     const { signal } = context
     for (const capability of this.#capabilities) {
       Object.assign(imports, capability.prepare({ signal, streams: wasi.streams }))
@@ -305,23 +324,19 @@ export class CellComponent {
     this.#vitals.add('instances', -1)
   }
 
-  #fail(exchange: ServedExchange, error: unknown, trapped: boolean): void {
-    const reason = describe(error)
+  #fail(exchange: ServedExchange, thrown: unknown, trapped: boolean): void {
+    const reason = describe(thrown)
+    const error = thrown instanceof CalleeFailure ? thrown.first : thrown
     if (error instanceof PoolBusyError) exchange.fail(503, 'ERR_COMPONENT_BUSY', reason)
     else if (error instanceof DeadlineError) exchange.fail(504, 'ERR_COMPONENT_DEADLINE', reason)
     else {
-      if (trapped && !(error instanceof GuestExit)) {
+      if (trapped && isTrap(thrown)) {
         this.#vitals.add('traps', 1)
         this.#onTrap(reason)
       }
       exchange.fail(500, 'ERR_COMPONENT_TRAP', 'the component failed to answer')
     }
   }
-}
-
-/** `result::err` of an export, as jco throws it. */
-function isGuestError(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && 'payload' in error
 }
 
 /** For logs: one line, bounded. Guest-controlled text. */

@@ -30,8 +30,9 @@ export class CellInstance implements InstanceContext {
   readonly #entries: readonly GuestEntry[]
   readonly #controller = new AbortController()
   #rejectCall: ((reason: Error) => void) | undefined
+  #deadlineMs = Number.POSITIVE_INFINITY
 
-  constructor(make: (context: InstanceContext) => Made) {
+  constructor(make: (self: CellInstance) => Made) {
     const { wasi, exports, memories, entries } = make(this)
     this.wasi = wasi
     this.exports = exports
@@ -43,6 +44,11 @@ export class CellInstance implements InstanceContext {
     return this.#controller.signal
   }
 
+  /** By when the call in progress is to be done, by `performance.now()`. */
+  get deadlineMs(): number {
+    return this.#deadlineMs
+  }
+
   get ended(): boolean {
     return this.#controller.signal.aborted
   }
@@ -51,8 +57,9 @@ export class CellInstance implements InstanceContext {
    * Calls into the guest. Settles also when the guest's own promise never does (jco leaves it so when an import without a result
    * rejects): when the instance is ended.
    */
-  call<T>(enter: () => T | Promise<T>): Promise<T> {
+  call<T>(enter: () => T | Promise<T>, { deadlineMs }: { deadlineMs: number }): Promise<T> {
     this.settled = false
+    this.#deadlineMs = deadlineMs
     return new Promise<T>((resolve, reject) => {
       this.#rejectCall = reject
       const result = enter()

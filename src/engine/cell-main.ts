@@ -84,6 +84,7 @@ async function open(cell: CellInit): Promise<void> {
       deniedAddresses: cell.deniedAddresses,
       onOutput: (stream, text) => post({ kind: 'output', component: init.name, stream, text }),
       onTrap: (reason) => post({ kind: 'trap', component: init.name, reason }),
+      componentOf: (name) => components.get(name),
       onEgressRefused: (refusal) => post({ kind: 'egress-refused', component: init.name, ...refusal }),
     })
     components.set(init.name, component)

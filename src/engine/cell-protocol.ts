@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorCode } from '../errors/error-codes.ts'
 import type { HostedMemory } from './core-module.ts'
-import type { ComponentSpec, HttpListenOptions } from './engine.ts'
+import type { ComponentLink, ComponentSpec, HttpListenOptions } from './engine.ts'
 import type { EgressRefusal } from './refusal-report.ts'
 
 /** What the engine (control thread) and a cell's thread say to each other, on the worker's own port. */
@@ -55,8 +55,9 @@ export type CellInit = {
 
 export type CellComponentInit = Omit<
   ComponentSpec,
-  'bytes' | 'bindings' | 'capabilityInterfaces' | 'capabilityWaits'
+  'bytes' | 'bindings' | 'capabilityInterfaces' | 'capabilityWaits' | 'links'
 > & {
+  readonly links: readonly ComponentLink[]
   readonly script: string
   readonly modules: ReadonlyMap<string, WebAssembly.Module>
   readonly memories: ReadonlyMap<string, HostedMemory>

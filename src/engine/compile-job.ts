@@ -44,7 +44,8 @@ export type CompiledComponent = {
  */
 export async function compileComponent(job: CompileJob): Promise<CompiledComponent> {
   const facts = readFacts(job)
-  if (job.served !== undefined) checkImports(job.component, facts.imports, job.served)
+  if (job.served !== undefined)
+    checkImports(job.component, facts.imports, [...job.served, ...facts.signatures.typesOnly])
   const minimumMemoryBytes = Math.max(0, ...facts.coreModules.map((module) => module.minimumMemoryBytes))
   const capBytes = job.memoryLimitMb * 1024 * 1024
   if (job.served !== undefined && minimumMemoryBytes > capBytes) {
@@ -70,6 +71,7 @@ export async function compileComponent(job: CompileJob): Promise<CompiledCompone
     description: {
       imports: facts.imports,
       exports: facts.exports,
+      signatures: facts.signatures,
       sizeBytes: job.bytes.length,
       coreModules: facts.coreModules.length,
       minimumMemoryBytes,

@@ -1,3 +1,4 @@
+import { type WitField, type WitFunction, type WitType, WitTypes, witPrimitives } from '../wit/wit-type.ts'
 import { checkName } from './component-name.ts'
 import { type CoreModuleFacts, readCoreModule } from './core-module.ts'
 import type { WitInterface } from './engine.ts'
@@ -6,13 +7,31 @@ import { WasmFormatError, WasmReader } from './wasm-reader.ts'
 export type ComponentFactsOfBinary = {
   readonly imports: readonly WitInterface[]
   readonly exports: readonly WitInterface[]
+  /** Types of the functions of both, by the interface's name. Of a function that the component came by in an unusual way there are none. */
+  readonly signatures: InterfaceSignatures
   readonly coreModules: readonly CoreModuleFacts[]
   /** The component uses async functions, streams or futures of the component model. */
   readonly usesAsync: boolean
 }
 
-/** What one instance type or instance offers; other types are of no interest here and are `undefined` in the index spaces. */
-type Shape = { readonly functions: string[]; readonly instances: Map<string, Shape> }
+export type InterfaceSignatures = {
+  readonly imports: ReadonlyMap<string, readonly WitFunction[]>
+  readonly exports: ReadonlyMap<string, readonly WitFunction[]>
+  /** Imports that only give names to types: nothing has to be served. */
+  readonly typesOnly: readonly string[]
+}
+
+/** What one instance type or instance offers. */
+type Shape = {
+  readonly functions: Map<string, Signature | undefined>
+  readonly instances: Map<string, Shape>
+  readonly types: Map<string, Definition>
+}
+
+type Signature = Omit<WitFunction, 'name'>
+
+/** One entry of an index space of types; `undefined`: of no interest here. */
+type Definition = { shape: Shape } | { type: WitType } | { signature: Signature } | undefined
 
 const maxNesting = 32
 
@@ -22,39 +41,66 @@ const maxNesting = 32
  * @throws WasmFormatError
  */
 export function readComponent(bytes: Uint8Array): ComponentFactsOfBinary {
-  const reader = new ComponentReader(new WasmReader(bytes), { coreModules: [], usesAsync: false, depth: 0 })
+  const found = { coreModules: [], usesAsync: false, depth: 0, types: new WitTypes() }
+  const reader = new ComponentReader(new WasmReader(bytes), found, [])
   reader.read()
   return {
     imports: toInterfaces(reader.imported),
     exports: toInterfaces(reader.exported),
+    signatures: {
+      imports: toSignatures(reader.imported),
+      exports: toSignatures(reader.exported),
+      typesOnly: [...reader.imported.instances].flatMap(([name, shape]) => (isTypesOnly(shape) ? [name] : [])),
+    },
     coreModules: reader.found.coreModules,
     usesAsync: reader.found.usesAsync,
   }
 }
 
 function toInterfaces(shape: Shape): WitInterface[] {
-  const bare = shape.functions.map((name) => ({ name, functions: [name] }))
-  return [...bare, ...[...shape.instances].map(([name, { functions }]) => ({ name, functions }))]
+  const bare = [...shape.functions.keys()].map((name) => ({ name, functions: [name] }))
+  return [...bare, ...[...shape.instances].map(([name, { functions }]) => ({ name, functions: [...functions.keys()] }))]
+}
+
+function isTypesOnly({ functions, instances, types }: Shape): boolean {
+  const isValueType = (definition: Definition): boolean =>
+    definition !== undefined && 'type' in definition && definition.type.kind !== 'unsupported'
+  return functions.size === 0 && instances.size === 0 && types.size > 0 && [...types.values()].every(isValueType)
+}
+
+function toSignatures(shape: Shape): Map<string, WitFunction[]> {
+  const named = ({ functions }: Shape): WitFunction[] =>
+    [...functions].flatMap(([name, signature]) => (signature === undefined ? [] : [{ name, ...signature }]))
+  return new Map([...shape.instances].map(([name, instance]) => [name, named(instance)]))
 }
 
 function emptyShape(): Shape {
-  return { functions: [], instances: new Map() }
+  return { functions: new Map(), instances: new Map(), types: new Map() }
 }
 
-type Found = { coreModules: CoreModuleFacts[]; usesAsync: boolean; depth: number }
+type Found = { coreModules: CoreModuleFacts[]; usesAsync: boolean; depth: number; readonly types: WitTypes }
+
+const resource: Definition = { type: { kind: 'unsupported', what: 'a resource' } }
+const primitives: readonly WitType[] = witPrimitives.map((kind) => ({ kind }))
 
 class ComponentReader {
   readonly imported = emptyShape()
   readonly exported = emptyShape()
   readonly found: Found
   readonly #reader: WasmReader
-  readonly #types: (Shape | undefined)[] = []
+  readonly #types: Definition[] = []
+  /** Index spaces of types of what this stands in, the outermost first; its own is the last. */
+  readonly #scopes: readonly (readonly Definition[])[]
+  readonly #functions: (Signature | undefined)[] = []
+  /** From an instruction on that is not known here, nobody can say which function has which index. */
+  #functionsKnown = true
   readonly #instances: Shape[] = []
   readonly #components: (Shape | undefined)[] = []
 
-  constructor(reader: WasmReader, found: Found) {
+  constructor(reader: WasmReader, found: Found, around: readonly (readonly Definition[])[]) {
     this.#reader = reader
     this.found = found
+    this.#scopes = [...around, this.#types]
   }
 
   read(): void {
@@ -80,7 +126,6 @@ class ComponentReader {
     switch (id) {
       case 0: // custom
       case 3: // core types: of no interest
-      case 8: // canon
       case 9: // start
         section.skip(section.end - section.offset)
         return
@@ -93,7 +138,7 @@ class ComponentReader {
       case 4: {
         if (this.found.depth >= maxNesting) section.fail('components are nested too deeply')
         this.found.depth += 1
-        const nested = new ComponentReader(section, this.found)
+        const nested = new ComponentReader(section, this.found, this.#scopes)
         nested.read()
         this.found.depth -= 1
         this.#components.push(nested.exported)
@@ -103,10 +148,14 @@ class ComponentReader {
         each(() => this.#instances.push(this.#instance(section)))
         return
       case 6:
-        each(() => this.#alias(section, this.#types))
+        each(() => this.#alias(section))
         return
       case 7:
-        each(() => this.#types.push(this.#type(section, 0)))
+        each(() => this.#types.push(this.#type(section, this.#scopes, 0)))
+        return
+      case 8:
+        this.#canon(section)
+        section.skip(section.end - section.offset)
         return
       case 10:
         each(() => this.#import(section))
@@ -121,9 +170,11 @@ class ComponentReader {
 
   #import(section: WasmReader): void {
     const name = readExternName(section)
-    const { sort, shape } = this.#externDescription(section, this.#types)
-    if (sort === 1) this.imported.functions.push(name)
-    else if (sort === 3) this.#types.push(shape)
+    const { sort, shape, definition } = this.#externDescription(section, this.#types)
+    if (sort === 1) {
+      this.#functions.push(signatureOf(definition))
+      this.imported.functions.set(name, signatureOf(definition))
+    } else if (sort === 3) this.#types.push(definition)
     else if (sort === 4) this.#components.push(undefined)
     else if (sort === 5) {
       this.#instances.push(shape ?? emptyShape())
@@ -135,12 +186,18 @@ class ComponentReader {
     const name = readExternName(section)
     const sort = readSort(section)
     const index = section.u32()
-    const ascribed = section.byte() === 1 ? this.#externDescription(section, this.#types).shape : undefined
-    if (sort === 1) this.exported.functions.push(name)
-    else if (sort === 3) this.#types.push(this.#types[index])
-    else if (sort === 4) this.#components.push(this.#components[index])
+    const ascribed = section.byte() === 1 ? this.#externDescription(section, this.#types) : undefined
+    if (sort === 1) {
+      const signature = signatureOf(ascribed?.definition) ?? this.#function(index)
+      this.#functions.push(signature)
+      this.exported.functions.set(name, signature)
+    } else if (sort === 3) {
+      const definition = ascribed?.definition ?? this.#types[index]
+      this.#types.push(definition)
+      this.exported.types.set(name, definition)
+    } else if (sort === 4) this.#components.push(this.#components[index])
     else if (sort === 5) {
-      const shape = ascribed ?? this.#instances[index] ?? section.fail('unknown instance')
+      const shape = ascribed?.shape ?? this.#instances[index] ?? section.fail('unknown instance')
       this.#instances.push(shape)
       this.exported.instances.set(name, shape)
     }
@@ -163,35 +220,65 @@ class ComponentReader {
       const name = readExternName(section)
       const sort = readSort(section)
       const index = section.u32()
-      if (sort === 1) shape.functions.push(name)
+      if (sort === 1) shape.functions.set(name, this.#function(index))
+      else if (sort === 3) shape.types.set(name, this.#types[index])
       else if (sort === 5) shape.instances.set(name, this.#instances[index] ?? emptyShape())
     }
     return shape
   }
 
-  #alias(section: WasmReader, types: (Shape | undefined)[]): void {
+  #function(index: number): Signature | undefined {
+    return this.#functionsKnown ? this.#functions[index] : undefined
+  }
+
+  /** Only what makes functions of the component counts; the rest is read to get past it. */
+  #canon(section: WasmReader): void {
+    for (let n = section.u32(); n > 0; n--) {
+      const kind = section.byte()
+      if (kind === 0x00) {
+        section.byte()
+        section.u32()
+        this.#functionsKnown &&= readCanonOptions(section)
+        if (!this.#functionsKnown) return
+        this.#functions.push(signatureOf(this.#types[section.u32()]))
+      } else if (kind === 0x01) {
+        section.byte()
+        section.u32()
+        this.#functionsKnown &&= readCanonOptions(section)
+      } else if (kind === 0x02 || kind === 0x03 || kind === 0x04) section.u32()
+      else this.#functionsKnown = false
+      if (!this.#functionsKnown) return
+    }
+  }
+
+  #alias(section: WasmReader): void {
     const sort = readSort(section)
     const kind = section.byte()
     let shape: Shape | undefined
+    let definition: Definition
+    let signature: Signature | undefined
     if (kind === 0) {
       const instance = this.#instances[section.u32()]
-      shape = instance?.instances.get(checkName(section.name()))
+      const name = checkName(section.name())
+      shape = instance?.instances.get(name)
+      definition = instance?.types.get(name)
+      signature = instance?.functions.get(name)
     } else if (kind === 1) {
       section.u32()
       checkName(section.name())
     } else if (kind === 2) {
-      section.u32()
-      section.u32()
+      definition = outer(this.#scopes, section.u32(), section.u32())
     } else section.fail('unknown kind of alias')
-    if (sort === 3) types.push(undefined)
+    if (sort === 1) this.#functions.push(signature)
+    else if (sort === 3) this.#types.push(definition)
     else if (sort === 4) this.#components.push(undefined)
     else if (sort === 5) this.#instances.push(shape ?? emptyShape())
   }
 
   #externDescription(
     section: WasmReader,
-    types: readonly (Shape | undefined)[],
-  ): { sort: number; shape?: Shape | undefined } {
+    types: readonly Definition[],
+  ): { sort: number; shape?: Shape | undefined; definition?: Definition } {
     const sort = section.byte()
     switch (sort) {
       case 0:
@@ -200,126 +287,169 @@ class ComponentReader {
         return { sort }
       case 1:
       case 4:
-        section.u32()
-        return { sort }
-      case 5:
-        return { sort, shape: types[section.u32()] }
+        return { sort, definition: types[section.u32()] }
+      case 5: {
+        const definition = types[section.u32()]
+        return { sort, shape: shapeOf(definition), definition }
+      }
       case 2:
         if (section.byte() === 0) section.u32()
-        else this.#valueType(section)
+        else this.#valueType(section, types)
         return { sort }
       case 3:
-        if (section.byte() === 0) return { sort, shape: types[section.u32()] }
-        return { sort }
+        return { sort, definition: section.byte() === 0 ? types[section.u32()] : resource }
       default:
         return section.fail('unknown description')
     }
   }
 
-  /** One definition of a type; the functions and instances it names when it is an instance type. */
-  #type(section: WasmReader, nesting: number): Shape | undefined {
+  /** One definition of a type; `scopes` are the index spaces around it, the nearest last. */
+  #type(section: WasmReader, scopes: readonly (readonly Definition[])[], nesting: number): Definition {
     if (nesting > maxNesting) section.fail('types are nested too deeply')
     const code = section.byte()
-    if (code === 0x41 || code === 0x42) return this.#declarations(section, nesting)
-    this.#otherType(section, code)
-    return undefined
+    if (code === 0x41 || code === 0x42) return { shape: this.#declarations(section, scopes, nesting) }
+    const types = scopes.at(-1)!
+    if (code === 0x3f) {
+      section.byte()
+      if (section.byte() === 1) section.u32()
+      return resource
+    }
+    if (code === 0x40 || code === 0x43) return { signature: this.#signature(section, types, code === 0x43) }
+    return { type: this.found.types.make(this.#valueTypeDefinition(section, types, code)) }
   }
 
-  #otherType(section: WasmReader, code: number): void {
-    const labelled = () => {
-      checkName(section.name())
-      this.#valueType(section)
-    }
-    const many = (read: () => void) => {
-      for (let n = section.u32(); n > 0; n--) read()
-    }
-    const optional = () => {
-      if (section.byte() === 1) this.#valueType(section)
-    }
+  #signature(section: WasmReader, types: readonly Definition[], isAsync: boolean): Signature {
+    if (isAsync) this.found.usesAsync = true
+    const params = this.#fields(section, types)
+    if (section.byte() === 0) return { params, result: this.#valueType(section, types), isAsync }
+    // Named results; nobody has them any more, and none is a function without a result.
+    const named = this.#fields(section, types)
+    const result: WitType | undefined =
+      named.length === 0 ? undefined : { kind: 'unsupported', what: 'more than one result' }
+    return { params, result, isAsync }
+  }
+
+  #fields(section: WasmReader, types: readonly Definition[]): WitField[] {
+    return many(section, () => ({ name: checkName(section.name()), type: this.#valueType(section, types) }))
+  }
+
+  #valueTypeDefinition(section: WasmReader, types: readonly Definition[], code: number): WitType {
+    const optional = () => (section.byte() === 1 ? this.#valueType(section, types) : undefined)
     switch (code) {
-      case 0x3f: // resource
-        section.byte()
-        if (section.byte() === 1) section.u32()
-        return
-      case 0x40: // function
-      case 0x43: // async function
-        if (code === 0x43) this.found.usesAsync = true
-        many(labelled)
-        if (section.byte() === 0) this.#valueType(section)
-        else many(labelled)
-        return
       case 0x72:
-        many(labelled)
-        return
-      case 0x71:
-        many(() => {
-          checkName(section.name())
-          optional()
+        return { kind: 'record', fields: this.#fields(section, types) }
+      case 0x71: {
+        const cases = many(section, () => {
+          const name = checkName(section.name())
+          const type = optional()
           if (section.byte() === 1) section.u32()
+          return { name, type }
         })
-        return
+        return { kind: 'variant', cases }
+      }
       case 0x70:
+        return { kind: 'list', element: this.#valueType(section, types) }
       case 0x6b:
-        this.#valueType(section)
-        return
+        return { kind: 'option', some: this.#valueType(section, types) }
       case 0x67:
-        this.#valueType(section)
+        this.#valueType(section, types)
         section.u32()
-        return
+        return { kind: 'unsupported', what: 'a list of fixed length' }
       case 0x6f:
-        many(() => this.#valueType(section))
-        return
+        return { kind: 'tuple', items: many(section, () => this.#valueType(section, types)) }
       case 0x6e:
-      case 0x6d:
-        many(() => void checkName(section.name()))
-        return
+      case 0x6d: {
+        const names = many(section, () => checkName(section.name()))
+        return { kind: code === 0x6e ? 'flags' : 'enum', names }
+      }
       case 0x6a:
-        optional()
-        optional()
-        return
+        return { kind: 'result', ok: optional(), err: optional() }
       case 0x69:
       case 0x68:
         section.u32()
-        return
+        return { kind: 'unsupported', what: 'a resource' }
       case 0x66:
       case 0x65:
         this.found.usesAsync = true
         optional()
-        return
+        return { kind: 'unsupported', what: code === 0x66 ? 'a stream' : 'a future' }
       default:
-        if (code >= 0x64 && code <= 0x7f) return
-        section.fail('unknown kind of type')
+        if (code >= 0x64 && code <= 0x7f) return primitive(code)
+        return section.fail('unknown kind of type')
     }
   }
 
   /** The declarations of a component or instance type, in an index space of their own. */
-  #declarations(section: WasmReader, nesting: number): Shape {
+  #declarations(section: WasmReader, around: readonly (readonly Definition[])[], nesting: number): Shape {
     const shape = emptyShape()
-    const types: (Shape | undefined)[] = []
+    const types: Definition[] = []
+    const instances: (Shape | undefined)[] = []
+    const scopes = [...around, types]
     for (let n = section.u32(); n > 0; n--) {
       const kind = section.byte()
-      if (kind === 1) types.push(this.#type(section, nesting + 1))
+      if (kind === 1) types.push(this.#type(section, scopes, nesting + 1))
       else if (kind === 2) {
         const sort = readSort(section)
         const target = section.byte()
-        section.u32()
-        if (target === 2) section.u32()
-        else checkName(section.name())
-        if (sort === 3) types.push(undefined)
+        const first = section.u32()
+        const definition =
+          target === 2 ? outer(scopes, first, section.u32()) : instances[first]?.types.get(checkName(section.name()))
+        if (sort === 3) types.push(definition)
       } else if (kind === 3 || kind === 4) {
         const name = readExternName(section)
         const described = this.#externDescription(section, types)
-        if (described.sort === 3) types.push(described.shape)
-        else if (kind === 4 && described.sort === 1) shape.functions.push(name)
-        else if (kind === 4 && described.sort === 5) shape.instances.set(name, described.shape ?? emptyShape())
+        if (described.sort === 3) types.push(described.definition)
+        else if (described.sort === 5) instances.push(described.shape)
+        if (kind === 3) continue
+        if (described.sort === 1) shape.functions.set(name, signatureOf(described.definition))
+        else if (described.sort === 3) shape.types.set(name, described.definition)
+        else if (described.sort === 5) shape.instances.set(name, described.shape ?? emptyShape())
       } else section.fail('unknown declaration')
     }
     return shape
   }
 
-  #valueType(section: WasmReader): void {
-    if (section.s33() === 0x64 - 0x80) this.found.usesAsync = true
+  #valueType(section: WasmReader, types: readonly Definition[]): WitType {
+    const at = section.s33()
+    if (at === 0x64 - 0x80) this.found.usesAsync = true
+    if (at < 0) return primitive(at + 0x80)
+    const definition = types[at]
+    return definition !== undefined && 'type' in definition
+      ? definition.type
+      : { kind: 'unsupported', what: 'a type that cannot be read' }
   }
+}
+
+function primitive(code: number): WitType {
+  return primitives[0x7f - code] ?? { kind: 'unsupported', what: 'an error context' }
+}
+
+function signatureOf(definition: Definition): Signature | undefined {
+  return definition !== undefined && 'signature' in definition ? definition.signature : undefined
+}
+
+function shapeOf(definition: Definition): Shape | undefined {
+  return definition !== undefined && 'shape' in definition ? definition.shape : undefined
+}
+
+function outer(scopes: readonly (readonly Definition[])[], up: number, index: number): Definition {
+  return scopes.at(-1 - up)?.[index]
+}
+
+function many<T>(section: WasmReader, read: () => T): T[] {
+  const all: T[] = []
+  for (let n = section.u32(); n > 0; n--) all.push(read())
+  return all
+}
+
+/** @returns whether all of them are known here */
+function readCanonOptions(section: WasmReader): boolean {
+  for (let n = section.u32(); n > 0; n--) {
+    const option = section.byte()
+    if (option > 0x07) return false
+    if (option >= 0x03 && option !== 0x06) section.u32()
+  }
+  return true
 }
 
 function readCoreInstance(section: WasmReader): void {

@@ -1,4 +1,5 @@
 import { HeraldError } from '../errors/herald-error.ts'
+import { unsupportedIn, type WitFunction } from '../wit/wit-type.ts'
 import type { WitInterface } from './engine.ts'
 
 /** `ns:pkg/iface@1.2.3` in its parts. A bare function of the world has neither package nor version. */
@@ -37,6 +38,16 @@ function compatibilityTrack(version: string): string {
   return minor !== '0' ? `0.${minor}` : `0.0.${patch}`
 }
 
+/** Whether other components can call all of an exported interface, or serve all of an imported one: values only go from one to another. */
+export function isCallable({ name, functions }: WitInterface, signatures: readonly WitFunction[] = []): boolean {
+  return (
+    !name.startsWith('wasi:') &&
+    functions.length > 0 &&
+    signatures.length === functions.length &&
+    signatures.every((each) => unsupportedIn(each) === undefined)
+  )
+}
+
 /** WASI of a generation that this host does not serve: 0.3 (async), or a release candidate of 0.2. */
 export function unsupportedWasi(interfaces: readonly WitInterface[]): string | undefined {
   return interfaces.find(({ name }) => {
@@ -69,7 +80,9 @@ export function checkImports(component: string, imports: readonly WitInterface[]
     throw new HeraldError(
       'ERR_COMPONENT_IMPORT_UNKNOWN',
       `component ${component} imports ${names.join(', ')}${more}, which this host does not serve`,
-      { hint: 'see which interfaces are served with: herald inspect FILE' },
+      {
+        hint: 'see which interfaces are served with: herald inspect FILE; one of your own needs a component of the same workload that exports it',
+      },
     )
   }
 }

@@ -4,7 +4,8 @@ import { wasiInterfaces, wasiWaits } from '../wasi/wasi-interfaces.ts'
 import type { CellComponentInit } from './cell-protocol.ts'
 import { SpareCells } from './cell-worker.ts'
 import { Compiler } from './compiler.ts'
-import type { Cell, CellSpec, ComponentDescription, Engine, WitInterface } from './engine.ts'
+import { parseInterfaceName } from './component-imports.ts'
+import type { Cell, CellSpec, ComponentDescription, ComponentLink, Engine, WitInterface } from './engine.ts'
 import { Parking } from './parking.ts'
 import { defaultRestartPausesMs, SupervisedCell } from './supervised-cell.ts'
 import { Watchdog } from './watchdog.ts'
@@ -56,13 +57,13 @@ class HostEngine implements Engine {
   async startCell(spec: CellSpec, { signal }: { signal: AbortSignal }): Promise<Cell> {
     const components: CellComponentInit[] = []
     let untouchedGlue = 0
-    for (const { bytes, bindings, capabilityInterfaces, capabilityWaits, ...rest } of spec.components) {
+    for (const { bytes, bindings, capabilityInterfaces, capabilityWaits, links = [], ...rest } of spec.components) {
       const { description, script, modules, memories } = await this.#compiler.compile(
         {
           component: rest.name,
           bytes,
-          served: [...wasiInterfaces, ...capabilityInterfaces],
-          waits: [...wasiWaits, ...capabilityWaits],
+          served: [...wasiInterfaces, ...capabilityInterfaces, ...links.map(({ imported }) => imported)],
+          waits: [...wasiWaits, ...capabilityWaits, ...links.flatMap(waitsOf)],
           memoryLimitMb: rest.limits.memoryLimitMb,
           keepGlue: this.#options.keepGlue ?? false,
           cacheDir: this.#options.cacheDir,
@@ -79,6 +80,7 @@ class HostEngine implements Engine {
       }
       components.push({
         ...rest,
+        links,
         limits: description.answersOnce ? { ...rest.limits, maxInvocations: 1 } : rest.limits,
         script,
         modules,
@@ -111,6 +113,12 @@ class HostEngine implements Engine {
     await this.#spares.close()
     await this.#compiler[Symbol.asyncDispose]()
   }
+}
+
+/** Any call of another component may wait: for an instance, if for nothing else. */
+function waitsOf({ imported, functions }: ComponentLink): string[] {
+  const { base } = parseInterfaceName(imported)
+  return functions.map((name) => `${base}#${name}`)
 }
 
 function exportOf(exports: readonly WitInterface[], base: string): string | undefined {

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { CellBinding } from '../capabilities/capability.ts'
+import type { InterfaceSignatures } from './component-binary.ts'
 
 /**
  * Component bytes → live instances. Guests run in cells (worker threads), one per workload, never on the thread that calls this.
@@ -20,6 +21,8 @@ export type WitInterface = {
 export type ComponentDescription = {
   readonly imports: readonly WitInterface[]
   readonly exports: readonly WitInterface[]
+  /** Types of their functions, as the component's own bytes describe them. Every engine has them; stand-ins for one may not. */
+  readonly signatures?: InterfaceSignatures
   /** Bytes of the component, of its core modules, and the least linear memory it needs. */
   readonly sizeBytes: number
   readonly coreModules: number
@@ -67,6 +70,18 @@ export type ComponentSpec = {
   /** Of those capabilities: `Capability.waits` and `Capability.interfaces`. */
   readonly capabilityInterfaces: readonly string[]
   readonly capabilityWaits: readonly string[]
+  /** Imports that other components of the same cell serve. Default: none. */
+  readonly links?: readonly ComponentLink[]
+}
+
+/** One interface that a component imports and another component of its cell exports; both have the same functions with the same types. */
+export type ComponentLink = {
+  /** As the importing component names it, with version. */
+  readonly imported: string
+  readonly functions: readonly string[]
+  /** The component that exports it. No chain of links leads back to where it began. */
+  readonly component: string
+  readonly exported: string
 }
 
 export type CellSpec = {

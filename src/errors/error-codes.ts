@@ -24,6 +24,10 @@ export const errorCodes = {
   },
 
   // host
+  ERR_HOST_CONFIG_INVALID: {
+    exitCode: 2,
+    meaning: 'The file of settings of herald host cannot be used; every fault is named with line, column and key.',
+  },
   ERR_WORKLOAD_EXISTS: { exitCode: 2, meaning: 'A workload with this id runs already.' },
   ERR_WORKLOAD_NOT_FOUND: { exitCode: 2, meaning: 'No workload has this id.' },
   ERR_WORKLOAD_NOT_PLACED_HERE: {
@@ -33,6 +37,17 @@ export const errorCodes = {
   ERR_WORKLOAD_IMPORT_DENIED: {
     exitCode: 3,
     meaning: 'A component imports an interface of the host that its workload does not list in hostInterfaces.',
+  },
+  ERR_WORKLOAD_LINK_AMBIGUOUS: {
+    exitCode: 2,
+    meaning:
+      'Several components of a workload export what another one imports, or the one that hostInterfaces names does not.',
+  },
+  ERR_WORKLOAD_LINK_CYCLE: { exitCode: 2, meaning: 'Components of a workload import each other in a circle.' },
+  ERR_WORKLOAD_LINK_TYPES: {
+    exitCode: 2,
+    meaning:
+      'A component cannot call what another one exports: other types, other functions, or resources, streams, futures or async functions.',
   },
   ERR_WORKLOAD_HTTP_AMBIGUOUS: {
     exitCode: 2,

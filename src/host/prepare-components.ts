@@ -1,6 +1,6 @@
 import type { Capability } from '../capabilities/capability.ts'
-import { servesInterface } from '../engine/component-imports.ts'
-import type { ComponentDescription, ComponentLimits, Engine } from '../engine/engine.ts'
+import { isCallable, servesInterface } from '../engine/component-imports.ts'
+import type { ComponentDescription, ComponentLimits, ComponentLink, Engine } from '../engine/engine.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { ComponentFacts } from '../identity/component-facts.ts'
 import type { ImageSource } from '../manifest/image-source.ts'
@@ -11,16 +11,20 @@ import {
   type WorkloadComponent,
   type WorkloadService,
 } from '../manifest/workload.ts'
+import { wasiInterfaces } from '../wasi/wasi-interfaces.ts'
 import { type Grant, grantImports } from './grant-imports.ts'
+import { linkComponents } from './link-components.ts'
 
 /** A component that was read and checked, before anything of it runs. */
 export type PreparedComponent = {
   /** What the host itself found out; the only source of selectors. */
   readonly facts: ComponentFacts
   readonly bytes: Uint8Array
-  /** `handler`: only capabilities call it. */
-  readonly role: 'http' | 'run' | 'service' | 'handler'
+  /** `handler`: only capabilities call it. `callee`: only other components do. */
+  readonly role: 'http' | 'run' | 'service' | 'handler' | 'callee'
   readonly grants: readonly Grant[]
+  /** What other components of the workload serve to it. */
+  readonly links: readonly ComponentLink[]
   readonly limits: ComponentLimits
   readonly resources: LocalResources
   readonly warnings: readonly string[]
@@ -38,7 +42,7 @@ export type PrepareContext = {
 
 /**
  * Reads all components of a workload, and decides what each may import and how it is run.
- * @throws HeraldError of the images, of the engine, ERR_WORKLOAD_IMPORT_DENIED, ERR_WORKLOAD_NOTHING_TO_RUN
+ * @throws HeraldError of the images, of the engine, ERR_WORKLOAD_IMPORT_DENIED, ERR_WORKLOAD_NOTHING_TO_RUN, ERR_WORKLOAD_LINK_…
  */
 export async function prepareComponents(
   workload: Workload,
@@ -52,36 +56,42 @@ export async function prepareComponents(
       ? []
       : [{ name: serviceComponentName, unit: workload.service, isService: true }]),
   ]
-  return Promise.all(
+  const read = await Promise.all(
     units.map(async ({ name, unit, isService }) => {
       const { bytes, digest } = await context.images.fetch(unit.image, {
         signal,
         pullPolicy: unit.imagePullPolicy,
       })
-      const description = await context.engine.inspect(bytes, { signal })
-      const handled = context.capabilities.flatMap(({ handles = [] }) => handles)
-      const role = roleOf(name, description, isService, handled)
-      return {
-        facts: {
-          lattice: context.lattice,
-          namespace: workload.namespace,
-          workloadName: workload.name,
-          workloadId,
-          componentName: name,
-          image: unit.image.reference,
-          imageDigest: digest,
-          environment: context.environment,
-          hostLabels: context.labels,
-        },
-        bytes,
-        role,
-        grants: grantImports(name, description, context.capabilities, workload.hostInterfaces),
-        limits: limitsOf(unit, context.limits),
-        resources: unit.resources,
-        warnings: warningsOf(name, unit, description, role),
-      }
+      return { name, unit, isService, bytes, digest, description: await context.engine.inspect(bytes, { signal }) }
     }),
   )
+  const served = [...wasiInterfaces, ...context.capabilities.flatMap(({ interfaces }) => interfaces)]
+  const links = linkComponents(read, served, workload.hostInterfaces)
+  const linked = new Set([...links.values()].flat().map(({ component }) => component))
+  return read.map(({ name, unit, isService, bytes, digest, description }) => {
+    const handled = context.capabilities.flatMap(({ handles = [] }) => handles)
+    const role = roleOf(name, description, isService, handled)
+    return {
+      facts: {
+        lattice: context.lattice,
+        namespace: workload.namespace,
+        workloadName: workload.name,
+        workloadId,
+        componentName: name,
+        image: unit.image.reference,
+        imageDigest: digest,
+        environment: context.environment,
+        hostLabels: context.labels,
+      },
+      bytes,
+      role,
+      grants: grantImports(name, description, context.capabilities, workload.hostInterfaces),
+      links: links.get(name) ?? [],
+      limits: limitsOf(unit, context.limits),
+      resources: unit.resources,
+      warnings: warningsOf(name, unit, description, role, linked.has(name)),
+    }
+  })
 }
 
 /** @throws ERR_WORKLOAD_NOTHING_TO_RUN */
@@ -97,6 +107,7 @@ function roleOf(
   if (!isService && handles) return 'http'
   if (!isService && handled.some((wanted) => exports(description, wanted))) return 'handler'
   if (!isService && runs) return 'run'
+  if (!isService && callableExports(description).length > 0) return 'callee'
   const found = description.exports.map((interface_) => interface_.name).join(', ')
   const wanted = isService
     ? 'wasi:cli/run of WASI 0.2'
@@ -104,8 +115,14 @@ function roleOf(
   throw new HeraldError(
     'ERR_WORKLOAD_NOTHING_TO_RUN',
     `component ${name} exports ${found === '' ? 'nothing' : found}, but not ${wanted}`,
-    { hint: 'a host starts components by these exports only: build it for the right world' },
+    {
+      hint: 'a host starts components by these exports only, or for another component of the workload that imports what it exports',
+    },
   )
+}
+
+function callableExports({ exports, signatures }: ComponentDescription): string[] {
+  return exports.flatMap((each) => (isCallable(each, signatures?.exports.get(each.name)) ? [each.name] : []))
 }
 
 const exports = (description: ComponentDescription, wanted: string): boolean =>
@@ -125,8 +142,13 @@ function warningsOf(
   { resources }: WorkloadComponent | WorkloadService,
   description: ComponentDescription,
   role: PreparedComponent['role'],
+  isLinked: boolean,
 ): string[] {
   const warnings: string[] = []
+  if (role === 'callee' && !isLinked) {
+    const callable = callableExports(description).join(', ')
+    warnings.push(`${name} exports ${callable}, which no other component of its workload imports`)
+  }
   if (
     Object.keys(resources.config).length > 0 &&
     !description.imports.some((found) => found.name.startsWith('wasi:config/'))

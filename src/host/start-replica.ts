@@ -31,7 +31,7 @@ export async function startReplica(
   await using stack = new AsyncDisposableStack()
   const volumes = stack.use(await mountVolumes(workload.volumes, { allowedHostPaths }))
   const specs: ComponentSpec[] = []
-  for (const { facts, bytes, grants, limits, resources } of components) {
+  for (const { facts, bytes, grants, links, limits, resources } of components) {
     const bindings = []
     for (const { capability, entries, exported } of grants) {
       const binding = await capability.configure(facts, entries, { signal, exported, localConfig: resources.config })
@@ -51,6 +51,7 @@ export async function startReplica(
       bindings,
       capabilityInterfaces: grants.flatMap(({ capability }) => capability.interfaces),
       capabilityWaits: grants.flatMap(({ capability }) => capability.waits),
+      links,
     })
   }
   const { idleTimeoutMs = defaults.idleTimeoutMs } = parseCellSettings(workload.hostInterfaces)

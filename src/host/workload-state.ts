@@ -48,6 +48,8 @@ export type ComponentService =
   | { readonly kind: 'run' }
   /** Capabilities call it: messages, for one. */
   | { readonly kind: 'handler' }
+  /** Other components call it. */
+  | { readonly kind: 'callee' }
   /** Runs as long as the workload does. */
   | { readonly kind: 'service' }
 

@@ -5,6 +5,7 @@ import type { Capability } from '../../src/capabilities/capability.ts'
 import { systemClock } from '../../src/clock/clock.ts'
 import { createEngine } from '../../src/engine/create-engine.ts'
 import { defaultLimits } from '../../src/engine/default-limits.ts'
+import type { ComponentLimits } from '../../src/engine/engine.ts'
 import { createHost, type Host, type WorkloadHandle } from '../../src/host/host.ts'
 import { createIngress } from '../../src/ingress/create-ingress.ts'
 import { parseManifest } from '../../src/manifest/parse-manifest.ts'
@@ -15,6 +16,8 @@ import { startLog } from '../support/log.ts'
 export type HouseWorkload = {
   /** A component of components/. */
   readonly component: string
+  /** Other components of the same workload. Default: none. */
+  readonly beside?: readonly string[]
   /** `hostInterfaces` beside wasi:http, each as inline YAML. */
   readonly interfaces?: readonly string[]
   /** `localResources.config`. */
@@ -40,7 +43,12 @@ export type DeployedWorkload = AsyncDisposable & {
   /** GET, with the query encoded. */
   get(path: string, query?: Readonly<Record<string, string>>): Promise<{ status: number; text: string }>
   /** The path goes out as it is. */
-  send(method: string, path: string, body?: Uint8Array | string): Promise<SentAnswer>
+  send(
+    method: string,
+    path: string,
+    body?: Uint8Array | string,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<SentAnswer>
 }
 
 export type SentAnswer = {
@@ -50,11 +58,20 @@ export type SentAnswer = {
   readonly text: string
 }
 
-export async function openCapabilityHouse(capabilities: (log: Log) => readonly Capability[]): Promise<CapabilityHouse> {
+export type HouseOptions = {
+  /** Components that are not of components/, by name. */
+  readonly guests?: Readonly<Record<string, Promise<Uint8Array>>>
+  readonly limits?: Partial<ComponentLimits>
+}
+
+export async function openCapabilityHouse(
+  capabilities: (log: Log) => readonly Capability[],
+  { guests = {}, limits = {} }: HouseOptions = {},
+): Promise<CapabilityHouse> {
   const { append, text } = startLog('capability-house')
   const log = createLog({ level: 'trace', destination: { write: append } })
   await using cleanup = new AsyncDisposableStack()
-  const images = new Map<string, Promise<Uint8Array>>()
+  const images = new Map<string, Promise<Uint8Array>>(Object.entries(guests))
   const load = async (name: string): Promise<Uint8Array> =>
     readFile((await buildComponents([name], { log: append })).get(name)!)
   const made = capabilities(log)
@@ -80,7 +97,7 @@ export async function openCapabilityHouse(capabilities: (log: Log) => readonly C
         },
         log,
         clock: systemClock,
-        limits: defaultLimits,
+        limits: { ...defaultLimits, ...limits },
       },
       { signal: AbortSignal.timeout(30_000) },
     ),
@@ -111,7 +128,7 @@ export async function openCapabilityHouse(capabilities: (log: Log) => readonly C
           const { status, text } = await httpCall(url, { host: hostName })
           return { status, text }
         },
-        send: (method, path, body) => send(ingress.address.port, hostName, method, path, body),
+        send: (method, path, body, options = {}) => send(ingress.address.port, hostName, method, path, body, options),
         [Symbol.asyncDispose]: () => handle.stop(),
       }
     },
@@ -125,10 +142,11 @@ function send(
   method: string,
   path: string,
   body: Uint8Array | string | undefined,
+  options: { readonly signal?: AbortSignal },
 ): Promise<SentAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<SentAnswer>()
   const headers = { host, ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }) }
-  const outgoing = request({ host: '127.0.0.1', port, method, path, headers, agent: false }, (response) => {
+  const outgoing = request({ ...options, host: '127.0.0.1', port, method, path, headers, agent: false }, (response) => {
     const chunks: Buffer[] = []
     response.on('data', (chunk) => chunks.push(chunk)).on('error', reject)
     response.on('end', () => {
@@ -143,6 +161,7 @@ function send(
 function manifest(
   {
     component,
+    beside = [],
     interfaces = [],
     config = {},
     namespace = 'shop',
@@ -164,6 +183,7 @@ spec:
         image: file:///${component}
         poolSize: ${poolSize}
         localResources: {config: ${JSON.stringify(config)}}
+${beside.map((each) => `      - {name: ${each}, image: "file:///${each}", poolSize: ${poolSize}}\n`).join('')}\
       hostInterfaces:
       - {namespace: wasi, package: http, interfaces: [incoming-handler], config: {host: ${hostName}}}
 ${interfaces.map((entry) => `      - ${entry}\n`).join('')}`

@@ -18,7 +18,7 @@ import { runHerald, systemNode } from './herald-process.ts'
 
 const directory = await mkdtemp(join(tmpdir(), 'herald-cli-'))
 after(() => rm(directory, { recursive: true }))
-const components = await buildComponents(['hello-c', 'whoami-c'])
+const components = await buildComponents(['hello-c', 'whoami-c', 'ledger-c', 'teller-c'])
 
 test('the command started by the Node of the machine runs on Node 26', async () => {
   const { exitCode, stdout } = await runHerald(['version', '--output', 'json'])
@@ -169,6 +169,18 @@ test('herald inspect lists what a component imports and exports, and ends with 0
   assert.match(text.stdout, /This host runs it\.\n$/)
 })
 
+test('herald inspect says what would be linked to another component, and what others may call', async () => {
+  const teller = await runHerald(['inspect', components.get('teller-c') ?? ''])
+  assert.equal(teller.exitCode, 0)
+  assert.match(teller.stdout, /acme:ledger\/accounts@0\.1\.0 +linked to another component of its workload/)
+  const ledger = await runHerald(['inspect', components.get('ledger-c') ?? ''])
+  assert.equal(ledger.exitCode, 0)
+  assert.match(
+    ledger.stdout,
+    /acme:ledger\/accounts@0\.1\.0 +called by other components\n +balance\(account: string\) -> result<u64, /,
+  )
+})
+
 test('herald inspect ends with 2 for what is no component', async () => {
   const empty = join(directory, 'empty.wasm')
   await writeFile(empty, '')
@@ -199,7 +211,7 @@ test('an import is refused with its reason: unknown, or of another WASI', () => 
     'it imports wasi:http/types@0.3.0: this host serves WASI 0.2',
     'it imports acme:db/query@1.0.0: this host does not serve it',
     'it imports wasmcloud:identity/store@0.0.2: this host does not serve it',
-    'it exports neither wasi:http/incoming-handler nor wasi:cli/run, so there is nothing to start',
+    'it exports neither wasi:http/incoming-handler nor wasi:cli/run, nor functions for other components, so there is nothing to start',
     'it needs at least 1024 MiB of memory, and a component gets 256 MiB',
   ])
 })

@@ -1,7 +1,7 @@
 /** Floors of the house, lowest first. Imports go down only; rooms on one floor do not import each other. */
 export const floors: readonly (readonly string[])[] = [
   ['spiffe', 'errors', 'clock'],
-  ['manifest', 'observability', 'config'],
+  ['manifest', 'observability', 'config', 'wit'],
   ['identity', 'federation', 'lattice', 'oci'],
   ['wasi', 'capabilities'],
   ['engine'],
