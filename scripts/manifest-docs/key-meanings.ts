@@ -19,7 +19,8 @@ export const keyMeanings: Readonly<Record<string, KeyMeaning>> = {
     default: '1',
   },
   'deployment.deployPolicy': {
-    meaning: 'how the operator replaces old replicas; no effect for a file, where nothing older is replaced',
+    meaning:
+      'how the operator and `herald deploy` replace old replicas: new ones serve before old ones end, or after them; no effect for a file, where nothing older is replaced',
     default: "upstream's",
   },
   'deployment.artifacts': { meaning: 'objects of a cluster that hold images: refused from a file', default: 'none' },
@@ -88,7 +89,8 @@ export const keyMeanings: Readonly<Record<string, KeyMeaning>> = {
       'an image in a registry (`ghcr.io/o/api:1`, `…@sha256:…`), or a local file: `file://api.wasm`, relative to the manifest',
   },
   imagePullSecret: {
-    meaning: "a Secret with credentials for the registry, resolved by upstream's operator",
+    meaning:
+      "a Secret with credentials for the registry, resolved by upstream's operator; elsewhere a file in the directory of `--pull-secrets` (`herald host -f`, `herald deploy`)",
     default: "the host's own credentials",
   },
   'imagePullSecret.name': { meaning: "the Secret's name" },

@@ -8,6 +8,7 @@ export type DeployCommandOptions = LatticeCommandOptions & {
   readonly wait?: true
   readonly timeout: number
   readonly push?: string
+  readonly pullSecrets?: string
   readonly plainHttpRegistry?: readonly string[]
 }
 
@@ -19,7 +20,7 @@ export function addDeployCommands(program: Command, environment: CliEnvironment)
     .command('deploy')
     .summary('run workloads on the hosts of a lattice')
     .description(
-      'Gives the workloads of manifests to hosts of the lattice, without an operator: any hosts that take work and match hostSelector and environment, spread by what they run. New replicas serve before old ones end; what is the same already stays. It places once: when a host goes, deploy again, or let the operator do it.',
+      'Gives the workloads of manifests to hosts of the lattice, without an operator: any hosts that take work and match hostSelector and environment, spread by what they run. New replicas serve before old ones end, or after them where deployPolicy is Recreate; what is the same already stays. It places once: when a host goes, deploy again, or let the operator do it.',
     )
     .requiredOption('-f, --file <manifest>', 'a manifest of WorkloadDeployments or Workloads; repeatable', collect)
     .option(
@@ -32,6 +33,10 @@ export function addDeployCommands(program: Command, environment: CliEnvironment)
     .option(
       '--push <repository>',
       'push file:// images to this REGISTRY/NAME first, and deploy them by digest; without it they are refused, unless herald up on this machine takes them',
+    )
+    .option(
+      '--pull-secrets <directory>',
+      'what imagePullSecret names: NAME/.dockerconfigjson or NAME.json in this directory; the credentials are sent to the hosts that run it, as the operator does; without it hosts use their own',
     )
     .option(
       '--plain-http-registry <host>',

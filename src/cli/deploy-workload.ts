@@ -17,6 +17,8 @@ export type DeployRequest = WorkloadName & {
   readonly wire: WireWorkload
   readonly placement: Placement
   readonly replicas: number
+  /** `deployPolicy: Recreate`: old replicas end before new ones start. */
+  readonly recreate: boolean
 }
 
 export type DeployResult = {
@@ -35,7 +37,7 @@ export type DeployOptions = {
 
 /**
  * Brings the replicas of a workload to what is wanted: new ones serve before old ones end, what is the same already stays. When a new one does
- * not run, those that were started go again and what ran before goes on.
+ * not run, those that were started go again and what ran before goes on; but with `recreate` it has ended by then.
  * @throws ERR_DEPLOY_NO_HOST, ERR_DEPLOY_FAILED, ERR_LATTICE_…
  */
 export async function deployWorkload(
@@ -53,21 +55,22 @@ export async function deployWorkload(
     count: request.replicas - keep.length,
     own: countByHost(keep),
   })
+  const gone = present.filter((replica) => !keep.includes(replica))
+  const endOld = () => stopAll(client, gone, options)
+  if (request.recreate && gone.length > 0) {
+    await endOld()
+    await untilGone(client, gone, options)
+  }
   const started = await startAll(chosen, workload, options, (host, workloadId) =>
     client.start(host, workloadId, request.wire),
   ).catch(async (error: unknown) => {
     if (error instanceof PartialStart) {
       await stopAll(client, error.started, options)
-      throw error.reason
+      throw request.recreate && gone.length > 0 ? nothingGoesOn(error.reason) : error.reason
     }
     throw error
   })
-  const gone = present.filter((replica) => !keep.includes(replica))
-  await stopAll(
-    client,
-    gone.map(({ host, workloadId }) => ({ host, workloadId })),
-    options,
-  )
+  if (!request.recreate) await endOld()
   const replaced = gone.some((replica) => replica.annotations[specAnnotation] !== hash)
   const action =
     present.length === 0 && started.length > 0
@@ -86,6 +89,39 @@ export async function deployWorkload(
     ],
     stopped: gone.length,
   }
+}
+
+const goneLimitMs = 60_000
+
+/** A host answers a stop before the workload has ended: requests in flight finish. */
+async function untilGone(
+  client: LatticeClient,
+  replicas: readonly FleetWorkload[],
+  { onProgress, signal }: DeployOptions,
+): Promise<void> {
+  const endMs = performance.now() + goneLimitMs
+  for (;;) {
+    const { workloads } = await client.fleet()
+    const left = workloads.filter(({ workloadId, host }) =>
+      replicas.some((replica) => replica.workloadId === workloadId && replica.host.id === host.id),
+    )
+    if (left.length === 0) return
+    if (performance.now() > endMs) {
+      for (const { workloadId, host } of left)
+        onProgress(`${workloadId} on ${nameOf(host)} still ends after ${goneLimitMs / 1000} s; going on`)
+      return
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    signal.throwIfAborted()
+  }
+}
+
+function nothingGoesOn(error: unknown): unknown {
+  if (!isHeraldError(error, 'ERR_DEPLOY_FAILED')) return error
+  return new HeraldError(error.code, error.message, {
+    hint: 'with deployPolicy Recreate what ran before has ended; correct it and deploy again',
+    cause: error,
+  })
 }
 
 /** Copies of what runs already, for `scale` and `drain`. @throws ERR_DEPLOY_FAILED, having stopped what it started */

@@ -16,11 +16,13 @@ import {
   parseMebibytes,
 } from './option-values.ts'
 import type { RegistryOptions } from './registry-images.ts'
+import type { PullSecretsOptions } from './workload-pull-secrets.ts'
 
 export type HostCommandOptions = CommonOptions &
   NatsSvidOptions &
   Omit<LatticeHostOptions, 'nats'> &
-  RegistryOptions & {
+  RegistryOptions &
+  PullSecretsOptions & {
     readonly file?: readonly string[]
     readonly nats?: readonly string[]
     readonly hostId?: string
@@ -46,6 +48,10 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
     .summary('run workloads with identities of SPIRE')
     .description(
       "Runs the workloads of manifests, each component with the SVIDs that SPIRE issues for exactly it. Speaks to the admin socket of the agent on this machine; the host's own SPIFFE ID must be among the agent's authorized_delegates.",
+    )
+    .option(
+      '--config <file>',
+      'a YAML file with options of this command, by their names in camelCase (default: $HERALD_HOST_CONFIG); see below',
     )
     .option(
       '-f, --file <manifest>',
@@ -113,6 +119,12 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
     )
     .addOption(
       new Option(
+        '--orphan-after <duration>',
+        'a workload whose status the operator has not asked for so long, while it goes on asking for heartbeats, is ended: its stop got lost. Or never (default: 10m)',
+      ).argParser(parseIdleTimeoutMs),
+    )
+    .addOption(
+      new Option(
         '--stop-delay <duration>',
         'how long a workload takes requests after the operator has stopped it: endpoints of its Service change only then (default: 3s)',
       ).argParser(parseDurationMs),
@@ -135,6 +147,10 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
       '--plain-http-registry <host>',
       'a registry, host[:port], spoken to without TLS; repeatable; loopback always is',
       collect,
+    .option(
+      '--pull-secrets <directory>',
+      'what imagePullSecret names in manifests of -f: NAME/.dockerconfigjson or NAME.json in this directory; over the lattice the operator sends what it read; none by default',
+    )
     )
     .option(
       '--registry-mirror <registry=host>',
@@ -198,11 +214,17 @@ Examples:
 A workload that cannot be served is reported, and the others are; it exits at once only when none can be, or a manifest has mistakes.
 SIGTERM or Ctrl-C drains: new requests are answered 503, those in flight finish, then it exits with 0; a second one ends it at once.
 Exit codes: 0 drained, or all ran to completion · 2 usage, manifest or component · 3 identity refused · 4 the address is in use · 5 a component failed`,
+  herald host --config /etc/herald/host.yaml
+
+Every option but --output can stand in the YAML file of --config too, by its name in camelCase (drainTimeout: 20s; nats: [nats://nats:4222];
+label: {zone: a}), and in a variable, in capitals after HERALD_HOST_ (HERALD_HOST_DRAIN_TIMEOUT=20s; several values with spaces between them).
+The command line goes before a variable, a variable before the file, the file before the default. What is unknown is an error.
     )
   // Else `host` would take the options of `host drain` for its own.
   command.enablePositionalOptions()
   addHostDrainCommand(command, environment)
-  addLogOptions(addCommonOptions(command)).action(async (options: HostCommandOptions) =>
-    (await import('./run-host.ts')).runHost(options, environment),
-  )
+  addLogOptions(addCommonOptions(command)).action(async () => {
+    await (await import('./host-settings.ts')).applyHostSettings(command, environment)
+    await (await import('./run-host.ts')).runHost(command.opts<HostCommandOptions>(), environment)
+  })
 }

@@ -21,6 +21,8 @@ export type LatticeHostOptions = NatsOptions & {
   readonly friendlyName?: string
   readonly hostname?: string
   readonly stopDelay?: number
+  /** Infinite: orphans are kept. */
+  readonly orphanAfter?: number
   readonly environment?: string
 }
 
@@ -67,6 +69,9 @@ export async function serveOnLattice(options: LatticeHostOptions, context: Latti
     identity: {
       hostId: wired.host.id,
       hostname: options.hostname ?? (inKubernetes ? podAddress() : hostname()),
+    ...(options.orphanAfter !== undefined && {
+      orphans: Number.isFinite(options.orphanAfter) ? { kind: 'stop', afterMs: options.orphanAfter } : { kind: 'keep' },
+    }),
       friendlyName: options.friendlyName ?? `herald-${wired.host.id.slice(0, 8).toLowerCase()}`,
       labels,
       environment: options.environment,

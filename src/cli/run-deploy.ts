@@ -24,12 +24,14 @@ import { type OutputFormat, printResult, styleFor, toneOf } from './output.ts'
 import { openRegistryImages } from './registry-images.ts'
 import { table } from './table.ts'
 import { makeTravel } from './travelling-images.ts'
+import { pullSecretsOf } from './workload-pull-secrets.ts'
 
 export async function runDeploy(options: DeployCommandOptions, environment: CliEnvironment): Promise<void> {
   const manifests = await Promise.all(options.file.map((file) => loadManifest(file, environment)))
   const onProgress = progressTo(options.output, environment)
+  // That one is for hosts: here it has its effect.
   for (const { message, where } of manifests.flatMap(({ warnings }) => warnings))
-    onProgress(`${where.file}:${where.line ?? ''}: ${message}`)
+    if (where.key !== 'spec.deployPolicy') onProgress(`${where.file}:${where.line ?? ''}: ${message}`)
   await withLattice(options, environment, async (client, { signal }) => {
     const waitUntilMs = options.wait ? performance.now() + options.timeout : undefined
     const push =
@@ -51,10 +53,12 @@ export async function runDeploy(options: DeployCommandOptions, environment: CliE
         onProgress,
         signal,
       })
-      const { namespace, name, replicas, hostSelector, environment: wanted, hostId } = workload
+      const { namespace, name, replicas, deployPolicy, hostSelector, environment: wanted, hostId } = workload
+      const credentials = await pullSecretsOf(workload, options, { cwd: environment.cwd, signal, warn: onProgress })
       const placement = { hostSelector, environment: wanted, hostId }
       const annotations = annotationsFor(specHash(workloadToWire(workload), placement, fileDigests), workload)
-      const request = { namespace, name, replicas, placement, wire: workloadToWire(workload, annotations) }
+      const wire = workloadToWire(workload, annotations, credentials)
+      const request = { namespace, name, replicas, placement, wire, recreate: deployPolicy === 'Recreate' }
       results.push(await deployWorkload(client, request, { waitUntilMs, onProgress, signal }))
     }
     printDeployed(results, options.output, environment)

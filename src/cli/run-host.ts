@@ -17,6 +17,7 @@ import { runUntilEnded } from './run-until-ended.ts'
 import { allEnded, type StartedWorkloads, startWorkloads, type WorkloadFailure } from './start-workloads.ts'
 import { heraldVersion } from './version-command.ts'
 import { wireHost } from './wire-host.ts'
+import { pullSecretsOf } from './workload-pull-secrets.ts'
 
 export async function runHost(options: HostCommandOptions, environment: CliEnvironment): Promise<void> {
   const output = createOutputTap()
@@ -91,7 +92,16 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
   let started: StartedWorkloads
   try {
     const workloads = manifests.flatMap((manifest) => manifest.workloads)
-    started = await startWorkloads(wired.host, workloads, { log, signal })
+    const secrets = {
+      cwd: environment.cwd,
+      signal,
+      warn: (text: string) => log.warn({ event: 'manifest.warning' }, text),
+    }
+    started = await startWorkloads(wired.host, workloads, {
+      log,
+      signal,
+      imagesFor: async (workload) => images.source(await pullSecretsOf(workload, options, secrets)),
+    })
   } catch (error) {
     if (signal.aborted) return
     throw error

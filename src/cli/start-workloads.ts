@@ -1,6 +1,7 @@
 import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
 import type { Host, WorkloadHandle } from '../host/host.ts'
 import type { FinalState } from '../host/workload-state.ts'
+import type { ImageSource } from '../manifest/image-source.ts'
 import type { Workload } from '../manifest/workload.ts'
 import type { Log } from '../observability/log.ts'
 
@@ -12,17 +13,24 @@ export type StartedWorkloads = {
 
 export type WorkloadFailure = { readonly workload: string; readonly error: HeraldError }
 
+export type StartOptions = {
+  readonly log: Log
+  readonly signal: AbortSignal
+  /** Where its images come from, its own credentials included. @throws HeraldError: then it is not served */
+  readonly imagesFor: (workload: Workload) => Promise<ImageSource>
+}
+
 /** Starts one workload after the other; one that cannot be served takes nothing from the others. @throws the signal's reason */
 export async function startWorkloads(
   host: Host,
   workloads: readonly Workload[],
-  { log, signal }: { log: Log; signal: AbortSignal },
+  { log, signal, imagesFor }: StartOptions,
 ): Promise<StartedWorkloads> {
   const handles: WorkloadHandle[] = []
   const failures: WorkloadFailure[] = []
   for (const workload of workloads) {
     try {
-      handles.push(await host.deploy(workload, { signal }))
+      handles.push(await host.deploy(workload, { signal, images: await imagesFor(workload) }))
     } catch (cause) {
       signal.throwIfAborted()
       const error = isHeraldError(cause) ? cause : new HeraldError('ERR_INTERNAL', String(cause), { cause })

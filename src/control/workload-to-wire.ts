@@ -1,9 +1,20 @@
+import { HeraldError } from '../errors/herald-error.ts'
 import type { HostInterface } from '../manifest/host-interface.ts'
+import type { ImageReference } from '../manifest/image-reference.ts'
 import type { LocalResources, Workload, WorkloadComponent, WorkloadService } from '../manifest/workload.ts'
-import type { WireComponent, WireWitInterface, WireWorkload } from './messages.ts'
+import type { OciCredentials } from '../oci/oci-credentials.ts'
+import type { WireComponent, WirePullSecret, WireWitInterface, WireWorkload } from './messages.ts'
 
-/** A checked workload as the operator would send it; the counterpart of `workloadFromWire`. Images keep the words of the manifest. */
-export function workloadToWire(workload: Workload, annotations: Readonly<Record<string, string>> = {}): WireWorkload {
+/**
+ * A checked workload as the operator would send it; the counterpart of `workloadFromWire`. Images keep the words of the manifest. `credentials`: of
+ * its imagePullSecrets. @throws ERR_OCI_CREDENTIALS_INVALID for one that the protocol cannot carry
+ */
+export function workloadToWire(
+  workload: Workload,
+  annotations: Readonly<Record<string, string>> = {},
+  credentials: ReadonlyMap<ImageReference, OciCredentials> = new Map(),
+): WireWorkload {
+  const secretOf = ({ image }: WorkloadComponent | WorkloadService) => toPullSecret(credentials.get(image), image)
   const { namespace, name, components, service, hostInterfaces, volumes } = workload
   return {
     namespace,
@@ -13,10 +24,13 @@ export function workloadToWire(workload: Workload, annotations: Readonly<Record<
       image: imageOf(service),
       localResources: toResources(service.resources),
       maxRestarts: BigInt(service.maxRestarts),
-      imagePullSecret: undefined,
+      imagePullSecret: secretOf(service),
       imagePullPolicy: policies[service.imagePullPolicy ?? 'unset'],
     },
-    witWorld: { components: components.map(toComponent), hostInterfaces: hostInterfaces.map(toInterface) },
+    witWorld: {
+      components: components.map((component) => toComponent(component, secretOf(component))),
+      hostInterfaces: hostInterfaces.map(toInterface),
+    },
     volumes: volumes.map((volume) => ({
       name: volume.name,
       hostPath: volume.kind === 'hostPath' ? { localPath: volume.path } : undefined,
@@ -25,7 +39,7 @@ export function workloadToWire(workload: Workload, annotations: Readonly<Record<
   }
 }
 
-function toComponent(component: WorkloadComponent): WireComponent {
+function toComponent(component: WorkloadComponent, imagePullSecret: WirePullSecret | undefined): WireComponent {
   return {
     name: component.name,
     image: imageOf(component),
@@ -33,9 +47,20 @@ function toComponent(component: WorkloadComponent): WireComponent {
     poolSize: component.poolSize ?? 0,
     maxInvocations: component.maxInvocations ?? 0,
     maxConcurrency: 0,
-    imagePullSecret: undefined,
+    imagePullSecret,
     imagePullPolicy: policies[component.imagePullPolicy ?? 'unset'],
   }
+}
+
+function toPullSecret(
+  credentials: OciCredentials | undefined,
+  { reference }: ImageReference,
+): WirePullSecret | undefined {
+  if (credentials === undefined) return undefined
+  if (credentials.kind === 'basic') return { username: credentials.username, password: credentials.password }
+  throw new HeraldError('ERR_OCI_CREDENTIALS_INVALID', `the imagePullSecret of ${reference} is an identity token`, {
+    hint: "the hosts' protocol has user names and passwords only: use those, or docker login on the hosts",
+  })
 }
 
 /** A file by its whole path: what it is relative to stays here. */

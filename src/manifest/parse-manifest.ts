@@ -107,7 +107,8 @@ function deploymentFindings(spec: unknown): { problems: Problem[]; warnings: Pro
     })
   }
   if (deployPolicy !== undefined) {
-    const message = 'no effect here: started from a file, nothing older is replaced'
+    const message =
+      'no effect on a host that starts it from a file: nothing older is replaced; herald deploy and the operator heed it'
     warnings.push({ path: ['spec', 'deployPolicy'], at: 'key', message })
   }
   if (kubernetes !== undefined) warnings.push(kubernetesWarning(['spec', 'kubernetes']))

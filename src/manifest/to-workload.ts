@@ -17,6 +17,8 @@ export function toWorkload(document: DeploymentDocument | WorkloadDocument, base
     name: document.metadata.name,
     namespace: document.metadata.namespace ?? 'default',
     replicas: document.kind === 'Workload' ? 1 : (document.spec.replicas ?? 1),
+    ...(document.kind === 'WorkloadDeployment' &&
+      document.spec.deployPolicy === 'Recreate' && { deployPolicy: document.spec.deployPolicy }),
     hostSelector: spec.hostSelector ?? {},
     environment: spec.environment,
     hostId: spec.hostId,

@@ -8,6 +8,8 @@ export type Workload = {
   readonly name: string
   /** `metadata.namespace`, a DNS-1123 label. Default: `default`. */
   readonly namespace: string
+  /** How `herald deploy` and the operator replace older replicas. Default: new ones serve before old ones end. */
+  readonly deployPolicy?: 'Recreate'
   /** Cells that run the workload side by side. Default: 1; always 1 for a Workload. 0 = nothing runs. */
   readonly replicas: number
   /** Labels the host must have. Default: none, any host. */

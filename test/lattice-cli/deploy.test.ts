@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { connect } from 'nats'
 import { buildComponents } from '../../scripts/build-components.ts'
+import { signal, testClient } from '../oci/oci-test-setup.ts'
+import { startPrivateRegistry } from '../oci/registry-with-auth.ts'
 import { httpCall } from '../support/http-call.ts'
 import { type LatticeHost, startLatticeHouse } from './lattice-house.ts'
 
@@ -70,6 +74,58 @@ test('deployed again it is left as it is; with another spec it is replaced, and 
     `${seen.length}: ${seen.filter((s) => s !== 200)}`,
   )
   console.log(`update: ${seen.length} requests meanwhile, none failed`)
+})
+
+test('with deployPolicy Recreate the old replica has ended before the new one starts', async () => {
+  const spec = '  deployPolicy: Recreate'
+  const { deployed } = await house.json('deploy', '-f', house.manifest('anew', { spec }))
+  const [old] = deployed[0].replicas as Replica[]
+  const nats = await connect({ servers: house.nats.url })
+  const commands: string[] = []
+  const oldAtStart: Promise<unknown>[] = []
+  nats.subscribe('runtime.host.*.workload.>', {
+    callback: (_, { subject, data }) => {
+      const command = subject.split('.').at(-1)!
+      if (command === 'status') return
+      commands.push(command)
+      if (command !== 'start') return
+      assert.ok(!Buffer.from(data).includes(old!.workloadId))
+      oldAtStart.push(house.json('get', 'workloads', 'anew'))
+    },
+  })
+  await nats.flush()
+  const again = await house.json('deploy', '-f', house.manifest('anew', { spec, environment: 'A: b' }))
+  assert.equal(again.deployed[0].action, 'updated')
+  assert.equal(again.deployed[0].stopped, 1)
+  assert.deepEqual(commands, ['stop', 'start'])
+  const [seen] = (await Promise.all(oldAtStart)) as { workloads: { workloadId: string }[] }[]
+  assert.ok(seen!.workloads.every(({ workloadId }) => workloadId !== old!.workloadId))
+  await nats.close()
+})
+
+test('imagePullSecret is what a directory has under its name, and goes with the workload to hosts that have no credentials', async () => {
+  await using registry = await startPrivateRegistry(house.directory)
+  const credentials = { kind: 'basic', username: 'ann', password: 'pa55' } as const
+  const bytes = readFileSync((await buildComponents(['hello-c'])).get('hello-c')!)
+  await (await testClient()).push(`${registry.host}/team/private:1`, bytes, { credentials, signal: signal() })
+  const file = house.manifest('private', { image: `${registry.host}/team/private:1`, imagePullSecret: 'regcred' })
+  const alone = await house.run('deploy', '-f', file)
+  assert.equal(alone.exitCode, 5)
+  assert.match(alone.stderr, /the imagePullSecret regcred is not read, for want of --pull-secrets/)
+  assert.match(alone.stderr, /ERR_OCI_UNAUTHORIZED/)
+  const secrets = join(house.directory, 'secrets')
+  mkdirSync(secrets)
+  const auth = Buffer.from('ann:pa55').toString('base64')
+  writeFileSync(join(secrets, 'regcred.json'), JSON.stringify({ auths: { [registry.host]: { auth } } }))
+  const { deployed } = await house.json('deploy', '-f', file, '--pull-secrets', secrets)
+  assert.equal(deployed[0].replicas[0].state, 'running')
+  // A host that starts it from the file reads the same directory.
+  await using herald = house.start(
+    ...['host', '-f', file, '--pull-secrets', secrets, '--http', '0', '--output', 'json'],
+    ...['--spire-admin-socket', join(house.directory, 'no.sock'), '--image-cache', join(house.directory, 'other')],
+  )
+  const { failed } = (await herald.event('ready')) as { failed: unknown[] }
+  assert.deepEqual(failed, [])
 })
 
 test('hostSelector and environment decide who may run it', async () => {

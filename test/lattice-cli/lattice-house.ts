@@ -29,7 +29,14 @@ export type LatticeHost = {
   readonly url: string
   readonly herald: HeraldProcess
 }
-export type ManifestOptions = { image?: string; replicas?: number; spec?: string; environment?: string; kind?: string }
+export type ManifestOptions = {
+  image?: string
+  imagePullSecret?: string
+  replicas?: number
+  spec?: string
+  environment?: string
+  kind?: string
+}
 
 export async function startLatticeHouse(): Promise<LatticeHouse> {
   await using stack = new AsyncDisposableStack()
@@ -84,8 +91,9 @@ export async function startLatticeHouse(): Promise<LatticeHouse> {
       }
       return { name, id: hostId, url: http, herald }
     },
-    manifest(name, { image: of = image('hello-c'), replicas = 1, spec = '', environment } = {}) {
+    manifest(name, { image: of = image('hello-c'), imagePullSecret, replicas = 1, spec = '', environment } = {}) {
       const file = join(directory, `${name}.yaml`)
+      const secret = imagePullSecret === undefined ? '' : `, imagePullSecret: {name: ${imagePullSecret}}`
       const variables = environment === undefined ? '' : `, localResources: {environment: {config: {${environment}}}}`
       writeFileSync(
         file,
@@ -96,7 +104,7 @@ spec:
   replicas: ${replicas}
   template:
     spec:
-      components: [{name: ${name}, image: "${of}"${variables}}]
+      components: [{name: ${name}, image: "${of}"${secret}${variables}}]
       hostInterfaces: [{namespace: wasi, package: http, interfaces: [incoming-handler], config: {host: "${name}.example"}}]
 ${spec}`,
       )

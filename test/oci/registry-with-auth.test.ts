@@ -5,44 +5,19 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { buildServer } from '../../scripts/servers/build-server.ts'
 import { isHeraldError } from '../../src/errors/herald-error.ts'
-import { freePort } from '../support/free-port.ts'
-import { startServerProcess } from '../support/server-process.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { componentBytes, signal, testClient } from './oci-test-setup.ts'
+import { startPrivateRegistry, startRegistryWith } from './registry-with-auth.ts'
 
 // The real registry 3.1.1 with its own two kinds of authentication.
 const credentials = { kind: 'basic', username: 'ann', password: 'pa55' } as const
 const wrong = { ...credentials, password: 'pa56' } as const
 const bytes = componentBytes(50_000, 61)
 
-async function startRegistryWith(directory: string, auth: string): Promise<{ host: string } & AsyncDisposable> {
-  const host = `127.0.0.1:${await freePort()}`
-  const config = join(directory, 'registry.yml')
-  writeFileSync(
-    config,
-    `version: 0.1\nstorage:\n  filesystem: { rootdirectory: ${JSON.stringify(join(directory, 'data'))} }\nhttp: { addr: "${host}" }\n${auth}\n`,
-  )
-  const server = await startServerProcess({
-    name: 'registry',
-    program: join(await buildServer('registry'), 'registry'),
-    args: ['serve', config],
-    env: { OTEL_TRACES_EXPORTER: 'none' },
-    isReady: async (until) => (await fetch(`http://${host}/v2/`, { signal: until })).status === 401,
-  })
-  return { host, [Symbol.asyncDispose]: () => server.kill() }
-}
-
 test('the real registry with Basic authentication: push and pull with the credentials, nothing without', async () => {
   using directory = temporaryDirectory()
-  const htpasswd = join(directory.path, 'htpasswd')
-  // bcrypt of pa55, made by crypt(3).
-  writeFileSync(htpasswd, 'ann:$2b$05$nUvjR3N7fKwBnrfRzUnalee7YLOnZqlv6CFw1dPR1Q5Dog9sydbMS\n')
-  await using registry = await startRegistryWith(
-    directory.path,
-    `auth: { htpasswd: { realm: herald-test, path: ${JSON.stringify(htpasswd)} } }`,
-  )
+  await using registry = await startPrivateRegistry(directory.path)
   const client = await testClient()
   const reference = `${registry.host}/team/private:1`
   await client.push(reference, bytes, { credentials, signal: signal() })
