@@ -20,6 +20,8 @@ export type CompileJob = {
   readonly bytes: Uint8Array
   /** Interfaces this host serves to the component; `undefined`: only describe it, whatever it imports. */
   readonly served: readonly string[] | undefined
+  /** Only described, and its glue is not asked about: it need not be transpiled, which is most of the work. */
+  readonly quick?: boolean
   readonly waits: readonly string[]
   readonly memoryLimitMb: number
   /** For tests and comparisons: keep jco's output as it is. */
@@ -110,6 +112,7 @@ async function transpileCached(
   facts: ReturnType<typeof readFacts>,
   sha256: string,
 ): Promise<Artifact> {
+  if (job.quick) return untranspiled('not looked at')
   if (job.cacheDir === undefined) return transpile(job, facts)
   const cache = new ArtifactCache(job.cacheDir)
   const waits = job.waits.toSorted().join(' ')
@@ -124,11 +127,7 @@ async function transpileCached(
 async function transpile(job: CompileJob, facts: ReturnType<typeof readFacts>): Promise<Artifact> {
   // Only described, and jco does not know the generation of WASI: what it is says the description.
   if (job.served === undefined && unsupportedWasi(facts.imports) !== undefined) {
-    return {
-      script: '',
-      glue: { slim: false as const, reason: 'not a WASI 0.2 component' },
-      modules: new Map<string, Uint8Array>(),
-    }
+    return untranspiled('not a WASI 0.2 component')
   }
   // Loaded when needed: jco takes longer to load than a small component takes to come from the cache.
   const [{ transpileComponent }, { slimGlue }, { glueToScript }] = await Promise.all([
@@ -168,6 +167,10 @@ async function transpile(job: CompileJob, facts: ReturnType<typeof readFacts>): 
       { hint: 'give the function, parameter or resource that the message names another name', cause },
     )
   }
+}
+
+function untranspiled(reason: string): Artifact {
+  return { script: '', glue: { slim: false, reason }, modules: new Map() }
 }
 
 async function compileModule(component: string, bytes: Uint8Array<ArrayBuffer>): Promise<WebAssembly.Module> {

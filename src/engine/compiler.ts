@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads'
 import type { ErrorCode } from '../errors/error-codes.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { CompiledComponent, CompileJob } from './compile-job.ts'
+import { KeptComponents, keyOfJob } from './kept-components.ts'
 import { workerUrl } from './worker-url.ts'
 
 const timeoutMs = 60_000
@@ -16,8 +17,9 @@ type Answer = {
   spoilt?: boolean
 }
 
-/** Compiles components on a worker thread, one after the other; a component that kills or blocks the worker fails alone. */
+/** Compiles components on a worker thread, one after the other, and those that are in use once; a component that kills or blocks the worker fails alone. */
 export class Compiler implements AsyncDisposable {
+  readonly #kept = new KeptComponents()
   #worker: Worker | undefined
   #last: Promise<unknown> = Promise.resolve()
   #idle: NodeJS.Timeout | undefined
@@ -34,8 +36,18 @@ export class Compiler implements AsyncDisposable {
   }
 
   async #run(job: CompileJob, signal: AbortSignal | undefined): Promise<CompiledComponent> {
+    // What is only described has nothing that somebody could hold.
+    const key = job.served === undefined ? undefined : await keyOfJob(job)
     signal?.throwIfAborted()
     if (this.#closed) throw new HeraldError('ERR_CELL_ENDED', 'the engine is closed')
+    const kept = key === undefined ? undefined : this.#kept.get(key)
+    if (kept !== undefined) return kept
+    const compiled = await this.#compile(job, signal)
+    if (key !== undefined) this.#kept.keep(key, compiled)
+    return compiled
+  }
+
+  async #compile(job: CompileJob, signal: AbortSignal | undefined): Promise<CompiledComponent> {
     clearTimeout(this.#idle)
     this.#worker ??= this.#start()
     const worker = this.#worker
@@ -81,6 +93,7 @@ export class Compiler implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
+    this.#kept.clear()
     clearTimeout(this.#idle)
     const worker = this.#worker
     if (worker) await this.#drop(worker)

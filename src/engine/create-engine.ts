@@ -42,8 +42,12 @@ class HostEngine implements Engine {
     this.#parking = new Parking({ warmCells: options.warmCells ?? 32 })
   }
 
-  async inspect(bytes: Uint8Array, { signal }: { signal?: AbortSignal } = {}): Promise<ComponentDescription> {
+  async inspect(
+    bytes: Uint8Array,
+    { signal, quick = false }: { signal?: AbortSignal; quick?: boolean } = {},
+  ): Promise<ComponentDescription> {
     const job = {
+      quick,
       component: 'to inspect',
       bytes,
       served: undefined,

@@ -62,7 +62,7 @@ export async function prepareComponents(
         signal,
         pullPolicy: unit.imagePullPolicy,
       })
-      return { name, unit, isService, bytes, digest, description: await context.engine.inspect(bytes, { signal }) }
+      return { name, unit, isService, bytes, digest, description: await context.engine.inspect(bytes, { signal, quick: true }) }
     }),
   )
   const served = [...wasiInterfaces, ...context.capabilities.flatMap(({ interfaces }) => interfaces)]

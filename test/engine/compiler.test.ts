@@ -34,3 +34,22 @@ for (const [name, reason] of [
     }
   })
 }
+
+test('a component that is in use is not compiled again, whatever it is called', async () => {
+  await using compiler = new Compiler()
+  const first = await compiler.compile(job(one!, wasiInterfaces))
+  const again = await compiler.compile({ ...job(one!.subarray(), wasiInterfaces), component: 'another' })
+  assert.equal(again.modules, first.modules)
+  assert.equal(again.script, first.script)
+  const capped = await compiler.compile({ ...job(one!, wasiInterfaces), memoryLimitMb: 32 })
+  assert.notEqual(capped.modules, first.modules)
+  assert.notDeepEqual([...capped.memories.values()], [...first.memories.values()])
+})
+
+test('a quick look describes what a long one does, but for the glue', async () => {
+  await using compiler = new Compiler()
+  const { description: full } = await compiler.compile(job(one!, undefined))
+  const { description: quick } = await compiler.compile({ ...job(one!, undefined), quick: true })
+  assert.deepEqual(quick, { ...full, glue: { slim: false, reason: 'not looked at' } })
+  assert.deepEqual(full.glue, { slim: true })
+})
