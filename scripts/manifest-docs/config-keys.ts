@@ -243,6 +243,21 @@ const scopeKeys = [
 ]
 const replicas = store('replicas', 'copies in NATS, 1 to 5', { example: '3', refused: '6', fallback: '`1`' })
 const storage = key('storage', 'memory', '`file` or `memory`', { refused: 'disk', fallback: '`file`' })
+const ownConnection = (audience: string, id: string) => [
+  key(
+    audience,
+    'nats',
+    'the component connects by itself, with its own SVID for this audience: [NATS](federation/nats.md)',
+    {
+      refused: 'two words',
+      fallback: "none: the host's connection",
+    },
+  ),
+  key(id, 'spiffe://example.org/default/api', 'the same as the one SPIFFE ID to be when several entries match', {
+    refused: 'example.org/api',
+    fallback: 'none; several are refused',
+  }),
+]
 const root = key('root', '/srv/data', 'a directory below one of `--allow-host-path`')
 const backend = (value: string) =>
   key('backend', value, `\`${value}\``, { refused: 'none', fallback: '`nats` on a host with NATS, else `in-memory`' })
@@ -435,6 +450,7 @@ export const configSections: readonly ConfigSection[] = [
     store('ttl-s', 'seconds after which a value is gone', { example: '3600', refused: '0', fallback: 'never' }),
     replicas,
     storage,
+    ...ownConnection('nats-audience', 'spiffe-id'),
   ]),
   keyvalueSection('in-memory', {}, [
     store('max-bytes', 'largest bucket', { example: '1024', refused: '0', fallback: '64 MiB' }),
@@ -491,6 +507,7 @@ export const configSections: readonly ConfigSection[] = [
       }),
       key('max_in_flight', '64', 'messages that it works on at a time, 1 to 1024', { refused: '0', fallback: '`512`' }),
       key('max_waiting', '1000', 'messages that wait in the host', { refused: '0', fallback: '`8192`' }),
+      ...ownConnection('nats_audience', 'spiffe_id'),
     ],
     parse: (config) => parseMessagingEntry(new EntrySettings(entryOf(messaging, config), messagingKeys), facts),
   },

@@ -2,8 +2,10 @@ import { createBlobstoreCapability } from '../capabilities/blobstore/blobstore-c
 import type { Capability } from '../capabilities/capability.ts'
 import { createConfigCapability } from '../capabilities/config/config-capability.ts'
 import { createKeyvalueCapability } from '../capabilities/keyvalue/keyvalue-capability.ts'
+import type { ConnectNats } from '../capabilities/lattice-source.ts'
 import { createLoggingCapability } from '../capabilities/logging/logging-capability.ts'
 import { createMessagingCapability } from '../capabilities/messaging/messaging-capability.ts'
+import { ownLattices } from '../capabilities/own-lattice.ts'
 import { createSecretsCapability } from '../capabilities/secrets/secrets-capability.ts'
 import { systemClock as clock } from '../clock/clock.ts'
 import type { SvidSource } from '../identity/svid-source.ts'
@@ -15,7 +17,7 @@ export type BackedCapabilitiesOptions = {
   /** Stays with its owner. */
   readonly svids: Pick<SvidSource, 'open'>
   /** Makes a connection to NATS; absent on a host without. */
-  readonly connectNats?: ((name: string) => Lattice) | undefined
+  readonly connectNats?: ConnectNats | undefined
   readonly allowedHostPaths?: readonly string[]
 }
 
@@ -39,11 +41,12 @@ export function createBackedCapabilities({
   stack.defer(async () => {
     for (const connection of connections.values()) await connection[Symbol.asyncDispose]()
   })
+  const openOwn = connectNats && ownLattices({ svids, connect: connectNats, clock, log })
   const all = [
     createConfigCapability(),
     createLoggingCapability({ log }),
-    createKeyvalueCapability({ log, lattice, allowedHostPaths }),
-    createMessagingCapability({ log, lattice }),
+    createKeyvalueCapability({ log, lattice, openOwn, allowedHostPaths }),
+    createMessagingCapability({ log, lattice, openOwn }),
     createBlobstoreCapability({ log, clock, fetch, svids, lattice, allowedHostPaths }),
     createSecretsCapability({ log, allowedHostPaths }),
   ]

@@ -10,8 +10,8 @@ import { type CliEnvironment, readRegistryEnvironment } from './environment.ts'
 import type { HostCommandOptions } from './host-command.ts'
 import { listenForInterrupts } from './interrupts.ts'
 import { createOutputTap } from './inventoried-host.ts'
-import { natsSvid, openOwnSpiffe } from './nats-svid.ts'
 import { usesOwnSvids } from './nats-svid-options.ts'
+import { openOwnSpiffe } from './own-spiffe.ts'
 import { openRegistryImages } from './registry-images.ts'
 import { runUntilEnded } from './run-until-ended.ts'
 import { allEnded, type StartedWorkloads, startWorkloads, type WorkloadFailure } from './start-workloads.ts'
@@ -63,10 +63,9 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
   })
   const diagnosis = sayHowSpireIs(authority, adminSocketPath, log, signal)
   await using own = usesOwnSvids(options) ? openOwnSpiffe(options, environment, log) : undefined
-  const shown = own && natsSvid(options, own)
   // The NATS client is loaded only by hosts that use it.
   const connectNats =
-    nats && (await import('./nats-connections.ts')).natsConnections({ ...options, nats }, { log, shown })
+    nats && (await import('./nats-connections.ts')).natsConnections({ ...options, nats }, { log, own })
   await using wired = await wireHost(
     {
       authority,

@@ -13,8 +13,8 @@ import type { CliEnvironment } from './environment.ts'
 import { listenForInterrupts } from './interrupts.ts'
 import type { NatsCalloutOptions } from './nats-callout-command.ts'
 import { natsConnections } from './nats-connections.ts'
-import { natsSvid, openOwnSpiffe } from './nats-svid.ts'
 import { usesOwnSvids } from './nats-svid-options.ts'
+import { openOwnSpiffe } from './own-spiffe.ts'
 
 /** How often the policy file is looked at, ms. */
 const policyPollMs = 2_000
@@ -34,7 +34,7 @@ export async function runNatsCallout(options: NatsCalloutOptions, environment: C
   const byTls = usesOwnSvids(connection)
   await using own = openOwnSpiffe(options, environment, log)
   const { authority, identity } = own
-  const connectNats = natsConnections(connection, { log, shown: byTls ? natsSvid(connection, own) : undefined })
+  const connectNats = natsConnections(connection, { log, own: byTls ? own : undefined })
   await using lattice = connectNats('callout')
   const verifier = createJwtVerifier({ authority, clock })
   const x509BundleOf = authority.currentX509Bundle.bind(authority)

@@ -40,6 +40,8 @@ export interface ComponentIdentity {
   fetchSubject(options: { signal: AbortSignal }): Promise<SpiffeId>
   /** Its current X.509-SVID, kept current in the background. @throws like {@link fetchJwtSvid} · ERR_X509_SVID_UNAVAILABLE */
   fetchX509Svid(options: { signal: AbortSignal }): Promise<X509Svid>
+  /** What {@link fetchX509Svid} would give at once; `undefined` if it would wait or fail. */
+  heldX509Svid(): X509Svid | undefined
   /** Renewals and evictions of what was fetched. Returns the function that ends it. */
   onChange(listener: (change: AudienceSvidChange) => void): () => void
   /** Idempotent. */
@@ -124,6 +126,7 @@ export function createSvidSource({
           if (released) throw new HeraldError('ERR_SVID_SOURCE_CLOSED', 'the component is gone')
           return entry.svids.x509.svid(signal)
         },
+        heldX509Svid: () => (released ? undefined : entry.svids.x509.held()),
         onChange(listener) {
           const unsubscribe = entry.svids.onChange(listener)
           unsubscribers.push(unsubscribe)

@@ -356,6 +356,9 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
       await connected({ signal })
       return openObjectBucket(live, name, bucketOptions)
     },
+    renew() {
+      if (!closing.signal.aborted) void connection?.reconnect()
+    },
     async flush({ signal }) {
       await connected({ signal })
       await connection?.flush().catch((error: unknown) => {

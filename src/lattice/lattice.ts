@@ -46,6 +46,8 @@ export interface Lattice extends AsyncDisposable {
     name: string,
     options: ObjectBucketOptions & { signal: AbortSignal },
   ): Promise<ObjectBucket | undefined>
+  /** Ends the connection as it is and begins it anew with the credentials there are now: for credentials that count no more. */
+  renew(): void
   /** Resolves when the server has everything that was sent before. */
   flush(options: { signal: AbortSignal }): Promise<void>
 }

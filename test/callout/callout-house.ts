@@ -32,6 +32,7 @@ export async function startCalloutHouse({
   policy,
   natsConfig = () => '',
   cluster = false,
+  jetstream = false,
   serviceArgs = () => [],
 }: {
   policy: object
@@ -39,6 +40,7 @@ export async function startCalloutHouse({
   natsConfig?: (spire: Spire) => Promise<string> | string
   /** Whether there are two servers. */
   cluster?: boolean
+  jetstream?: boolean
   serviceArgs?: (spire: Spire) => readonly string[]
 }): Promise<CalloutHouse> {
   await using cleanup = new AsyncDisposableStack()
@@ -53,7 +55,7 @@ export async function startCalloutHouse({
   const made = await runHerald(['nats-callout', 'keys', keys, '--account', 'HERALD', '--account', 'OTHER'])
   if (made.exitCode !== 0) throw new Error(made.stderr)
   const config = `${made.stdout}\n${await natsConfig(spire)}`
-  const nats = cleanup.use(await startNats({ config, ...(cluster && { cluster: { name: 'c' } }) }))
+  const nats = cleanup.use(await startNats({ config, jetstream, ...(cluster && { cluster: { name: 'c' } }) }))
   const routes = nats.clusterUrl === undefined ? [] : [nats.clusterUrl]
   const otherNats = cluster ? cleanup.use(await startNats({ config, cluster: { name: 'c', routes } })) : undefined
   const policyFile = join(directory, 'policy.yaml')

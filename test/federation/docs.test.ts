@@ -21,6 +21,7 @@ for (const page of pages) {
       // Policies of the NATS callout are read by test/docs/blocks.
       if (yaml.startsWith('grants:')) continue
       const { hostInterfaces } = parse(yaml) as { hostInterfaces: HostInterface[] }
+      if (hostInterfaces.every(({ package: name }) => name !== 'credentials')) continue
       const entries = hostInterfaces.map((entry) => ({
         ...entry,
         config: Object.fromEntries(Object.entries(entry.config).map(([key, value]) => [key, String(value)])),

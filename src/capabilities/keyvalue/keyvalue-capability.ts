@@ -1,8 +1,10 @@
+import type { ComponentFacts } from '../../identity/component-facts.ts'
 import type { Log } from '../../observability/log.ts'
 import { allowedDirectory } from '../allowed-directory.ts'
 import type { Capability } from '../capability.ts'
 import type { LatticeSource } from '../lattice-source.ts'
 import { NamedEntries } from '../named-entries.ts'
+import type { OpenOwnLattice } from '../own-lattice.ts'
 import type { BucketSource } from './bucket.ts'
 import { FilesystemBuckets } from './filesystem-buckets.ts'
 import { KeyvalueBinding, type OpenEntry } from './keyvalue-binding.ts'
@@ -15,6 +17,8 @@ export type KeyvalueCapabilityOptions = {
   readonly log: Log
   /** Default: none, so no buckets of NATS, and entries without a backend are in memory. */
   readonly lattice?: LatticeSource | undefined
+  /** For entries with `nats-audience`; given wherever `lattice` is. */
+  readonly openOwn?: OpenOwnLattice | undefined
   /** Directories under which the buckets of the backend filesystem may stand. */
   readonly allowedHostPaths: readonly string[]
 }
@@ -23,13 +27,18 @@ const store = 'wasi:keyvalue/store'
 const defaultMemoryBytes = 64 * 2 ** 20
 
 /** `wasi:keyvalue` 0.2.0-draft: one backend for each hostInterfaces entry, buckets apart by namespace. */
-export function createKeyvalueCapability({ log, lattice, allowedHostPaths }: KeyvalueCapabilityOptions): Capability {
+export function createKeyvalueCapability({
+  log,
+  lattice,
+  openOwn,
+  allowedHostPaths,
+}: KeyvalueCapabilityOptions): Capability {
   const memory = new MemoryBuckets()
   const filesystem = new FilesystemBuckets()
   let redis: Promise<RedisConnections> | undefined
   const open = new Set<KeyvalueBinding>()
 
-  async function sourceOf(entry: KeyvalueEntry): Promise<BucketSource> {
+  async function sourceOf(entry: KeyvalueEntry, component: ComponentFacts): Promise<BucketSource> {
     switch (entry.backend) {
       case 'in-memory':
         return memory.source({ maxBytes: entry.maxBytes ?? defaultMemoryBytes })
@@ -46,7 +55,8 @@ export function createKeyvalueCapability({ log, lattice, allowedHostPaths }: Key
           throw entry.settings.refusal('this host has no NATS', 'start it with --nats, or choose another backend')
         }
         const { replicas, storage, ttlMs, maxBytes } = entry
-        return natsBuckets(lattice('storage'), {
+        const own = entry.own && openOwn?.(component, entry.own)
+        return natsBuckets(own ?? lattice('storage'), {
           ...{ replicas, storage },
           ...(ttlMs !== undefined && { ttlMs }),
           ...(maxBytes !== undefined && { maxBytes }),
@@ -72,7 +82,8 @@ export function createKeyvalueCapability({ log, lattice, allowedHostPaths }: Key
       )
       await using sources = new AsyncDisposableStack()
       const opened = new Map<KeyvalueEntry, OpenEntry>()
-      for (const entry of entries.all()) opened.set(entry, { entry, source: sources.use(await sourceOf(entry)) })
+      for (const entry of entries.all())
+        opened.set(entry, { entry, source: sources.use(await sourceOf(entry, component)) })
       const owned = sources.move()
       const binding = new KeyvalueBinding({
         component,

@@ -1,4 +1,5 @@
 import type { EntrySettings } from '../entry-settings.ts'
+import { type OwnConnection, parseOwnConnection } from '../own-lattice.ts'
 import { parseStoreScope, type StoreScope } from '../store-name.ts'
 
 export const keyvalueBackends = ['nats', 'in-memory', 'filesystem', 'redis'] as const
@@ -14,6 +15,8 @@ export const keyvalueKeys = {
   'ttl-s': ['nats'],
   replicas: ['nats'],
   storage: ['nats'],
+  'nats-audience': ['nats'],
+  'spiffe-id': ['nats'],
   root: ['filesystem'],
   url: ['redis'],
   username: ['redis'],
@@ -33,6 +36,8 @@ export type KeyvalueEntry = {
   readonly ttlMs: number | undefined
   readonly replicas: number
   readonly storage: 'file' | 'memory'
+  /** `undefined`: the host's connection. */
+  readonly own: OwnConnection | undefined
   readonly redis:
     | { readonly url: string; readonly username?: string; readonly password?: string; readonly prefix?: string }
     | undefined
@@ -64,6 +69,7 @@ export function parseKeyvalueEntry(settings: EntrySettings, fallback: KeyvalueBa
     ttlMs: ttlS === undefined ? undefined : ttlS * 1000,
     replicas: settings.integer('replicas', { min: 1, max: 5, fallback: 1 }),
     storage: settings.oneOf('storage', ['file', 'memory'], 'file'),
+    own: parseOwnConnection(settings, { audience: 'nats-audience', spiffeId: 'spiffe-id' }),
     redis: backend === 'redis' ? parseRedis(settings) : undefined,
   }
 }

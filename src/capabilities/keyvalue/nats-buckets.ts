@@ -1,5 +1,6 @@
 import type { KvBucket, KvBucketOptions } from '../../lattice/kv-bucket.ts'
 import type { Lattice } from '../../lattice/lattice.ts'
+import type { OwnLattice } from '../own-lattice.ts'
 import { type Bucket, type BucketSource, type KeyPage, pageOf } from './bucket.ts'
 import { addToCounter } from './counter.ts'
 import { decodeKey, encodeNatsKey } from './key-encoding.ts'
@@ -10,15 +11,18 @@ const atOnce = 64
 const incrementTries = 50
 const openTimeoutMs = 10_000
 
-/** Buckets of JetStream, made when they are not there. */
-export function natsBuckets(lattice: Lattice, options: KvBucketOptions): BucketSource {
+/** Buckets of JetStream, made when they are not there. A connection of the component's own ends with them. */
+export function natsBuckets(from: Lattice | OwnLattice, options: KvBucketOptions): BucketSource {
+  const [lattice, own] = 'lattice' in from ? [from.lattice, from] : [from, undefined]
   return {
     async open(name) {
       return new NatsBucket(
         await lattice.openKvBucket(name, { ...options, signal: AbortSignal.timeout(openTimeoutMs) }),
       )
     },
-    async [Symbol.asyncDispose]() {},
+    async [Symbol.asyncDispose]() {
+      await own?.[Symbol.asyncDispose]()
+    },
   }
 }
 

@@ -1,7 +1,9 @@
+import { HeraldError } from '../../errors/herald-error.ts'
 import type { Log } from '../../observability/log.ts'
 import type { Capability } from '../capability.ts'
 import { EntrySettings } from '../entry-settings.ts'
 import type { LatticeSource } from '../lattice-source.ts'
+import type { OpenOwnLattice } from '../own-lattice.ts'
 import { MessagingBinding } from './messaging-binding.ts'
 import { localConfigKeys, messagingKeys, parseMessagingEntry } from './messaging-config.ts'
 
@@ -9,10 +11,12 @@ export type MessagingCapabilityOptions = {
   readonly log: Log
   /** Default: none, and every workload that asks for messaging is refused. */
   readonly lattice?: LatticeSource | undefined
+  /** For entries with `nats_audience`; given wherever `lattice` is. */
+  readonly openOwn?: OpenOwnLattice | undefined
 }
 
 /** `wasmcloud:messaging` 0.2.0 over NATS: consumer and handler. */
-export function createMessagingCapability({ log, lattice }: MessagingCapabilityOptions): Capability {
+export function createMessagingCapability({ log, lattice, openOwn }: MessagingCapabilityOptions): Capability {
   const open = new Set<MessagingBinding>()
   return {
     name: 'messaging',
@@ -34,12 +38,24 @@ export function createMessagingCapability({ log, lattice }: MessagingCapabilityO
         }
         return found
       })
+      const [first] = parsed
+      if (parsed.some(({ own }) => JSON.stringify(own) !== JSON.stringify(first?.own))) {
+        throw new HeraldError('ERR_CAPABILITY_CONFIG', 'entries of wasmcloud:messaging differ in nats_audience', {
+          hint: 'a component has one connection for messages: write the same into each, or into none',
+        })
+      }
+      const connection = first?.own && openOwn?.(component, first.own)
       const binding = new MessagingBinding({
         component,
         entries: parsed,
-        lattice: lattice!('messaging'),
+        lattice: connection?.lattice ?? lattice!('messaging'),
         log,
-        onRelease: () => open.delete(binding),
+        onRelease() {
+          open.delete(binding)
+          connection?.[Symbol.asyncDispose]().then(undefined, (error: unknown) =>
+            log.error({ event: 'messaging.release_failed', err: error }, 'not released'),
+          )
+        },
       })
       open.add(binding)
       return binding

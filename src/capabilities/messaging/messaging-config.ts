@@ -2,9 +2,18 @@ import type { ComponentFacts } from '../../identity/component-facts.ts'
 import { parseOpenPattern } from '../../lattice/open-subjects.ts'
 import type { SubjectPattern } from '../../lattice/subjects.ts'
 import type { EntrySettings } from '../entry-settings.ts'
+import { type OwnConnection, parseOwnConnection } from '../own-lattice.ts'
 
 /** Keys of an entry's config. Those of `localConfigKeys` may also stand in `localResources.config` of a component, and count more there. */
-export const messagingKeys = ['subscriptions', 'consumer_group', 'publish', 'max_in_flight', 'max_waiting'] as const
+export const messagingKeys = [
+  'subscriptions',
+  'consumer_group',
+  'publish',
+  'max_in_flight',
+  'max_waiting',
+  'nats_audience',
+  'spiffe_id',
+] as const
 export const localConfigKeys = ['subscriptions', 'consumer_group', 'max_in_flight'] as const
 
 /** One entry of `wasmcloud:messaging`. */
@@ -18,6 +27,8 @@ export type MessagingEntry = {
   readonly maxInFlight: number
   /** Messages that wait in the host; with more the host leaves its queue group until they have become fewer. */
   readonly maxWaiting: number
+  /** `undefined`: the host's connection. */
+  readonly own: OwnConnection | undefined
 }
 
 /** @throws ERR_CAPABILITY_CONFIG */
@@ -42,6 +53,7 @@ export function parseMessagingEntry(settings: EntrySettings, component: Componen
     publish: patterns('publish'),
     maxInFlight: settings.integer('max_in_flight', { min: 1, max: 1024, fallback: 512 }),
     maxWaiting: settings.integer('max_waiting', { min: 1, max: 1_000_000, fallback: 8192 }),
+    own: parseOwnConnection(settings, { audience: 'nats_audience', spiffeId: 'spiffe_id' }),
   }
 }
 
