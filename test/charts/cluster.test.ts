@@ -46,20 +46,23 @@ async function newNamespace(level: PodSecurityLevel): Promise<string> {
   return name
 }
 
+type Controller = {
+  readonly template?: { readonly metadata: object; readonly spec: { readonly volumes?: readonly object[] } }
+  readonly volumeClaimTemplates?: readonly { readonly metadata: { readonly name: string } }[]
+}
+
 /** The pods that the controllers would make of the rendered objects, those of sub-charts too. */
 function podsOf(objects: readonly RenderedObject[], namespace: string): readonly KubernetesObject[] {
   return objects.flatMap((object) => {
-    const spec = object.spec as { template?: { metadata: object; spec: { serviceAccountName?: string } } } | undefined
-    if (spec?.template === undefined) return []
-    const { template } = spec
-    return [
-      {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        ...template,
-        metadata: { ...template.metadata, name: object.metadata.name, namespace },
-      },
-    ]
+    const { template, volumeClaimTemplates = [] } = (object.spec ?? {}) as Controller
+    if (template === undefined) return []
+    const { name } = object.metadata
+    const claims = volumeClaimTemplates.map(({ metadata }) => ({
+      name: metadata.name,
+      persistentVolumeClaim: { claimName: `${metadata.name}-${name}-0` },
+    }))
+    const spec = { ...template.spec, volumes: [...(template.spec.volumes ?? []), ...claims] }
+    return [{ apiVersion: 'v1', kind: 'Pod', metadata: { ...template.metadata, name, namespace }, spec }]
   })
 }
 

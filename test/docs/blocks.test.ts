@@ -106,6 +106,16 @@ const readers: readonly {
     },
   },
   {
+    what: 'entries of hostInterfaces',
+    is: (text) => text.startsWith('- namespace:'),
+    async read({ text }) {
+      const hostInterfaces = parse(text) as HostInterface[]
+      const spec = { components: [{ name: 'a', image: 'ghcr.io/o/a:1' }], hostInterfaces }
+      const document = { apiVersion: 'runtime.wasmcloud.dev/v1alpha1', kind: 'Workload', metadata: { name: 'a' }, spec }
+      parseManifest(JSON.stringify(document), { file: 'page', baseDirectory: '/', isFile: () => true })
+    },
+  },
+  {
     what: 'an entry of hostInterfaces',
     is: (text) => text.startsWith('namespace:'),
     read: ({ text }) => readEntry(parse(text) as HostInterface),
