@@ -129,6 +129,10 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
         'how long a workload takes requests after the operator has stopped it: endpoints of its Service change only then (default: 3s)',
       ).argParser(parseDurationMs),
     )
+    .option(
+      '--no-audit-nats',
+      'do not publish what happens with identities on herald.audit.…: the log has it in any case, and herald audit shows what the host remembers',
+    )
     .optionsGroup('Images:')
     .option(
       '--image-cache <directory>',
@@ -144,13 +148,13 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
       "where transpiled components are kept, so that the next start need not transpile them; what is written there runs in cells, so it must be this user's alone; none by default",
     )
     .option(
-      '--plain-http-registry <host>',
-      'a registry, host[:port], spoken to without TLS; repeatable; loopback always is',
-      collect,
-    .option(
       '--pull-secrets <directory>',
       'what imagePullSecret names in manifests of -f: NAME/.dockerconfigjson or NAME.json in this directory; over the lattice the operator sends what it read; none by default',
     )
+    .option(
+      '--plain-http-registry <host>',
+      'a registry, host[:port], spoken to without TLS; repeatable; loopback always is',
+      collect,
     )
     .option(
       '--registry-mirror <registry=host>',
@@ -210,15 +214,15 @@ Examples:
   herald host -f workload.yaml --spire-admin-socket /run/spire/admin/admin.sock
   herald host -f a.yaml -f b.yaml --http :8000 --label hostgroup=default --environment team-a
   herald host --nats nats://nats:4222 --hostgroup default --http :8000
-
-A workload that cannot be served is reported, and the others are; it exits at once only when none can be, or a manifest has mistakes.
-SIGTERM or Ctrl-C drains: new requests are answered 503, those in flight finish, then it exits with 0; a second one ends it at once.
-Exit codes: 0 drained, or all ran to completion · 2 usage, manifest or component · 3 identity refused · 4 the address is in use · 5 a component failed`,
   herald host --config /etc/herald/host.yaml
 
 Every option but --output can stand in the YAML file of --config too, by its name in camelCase (drainTimeout: 20s; nats: [nats://nats:4222];
 label: {zone: a}), and in a variable, in capitals after HERALD_HOST_ (HERALD_HOST_DRAIN_TIMEOUT=20s; several values with spaces between them).
 The command line goes before a variable, a variable before the file, the file before the default. What is unknown is an error.
+
+A workload that cannot be served is reported, and the others are; it exits at once only when none can be, or a manifest has mistakes.
+SIGTERM or Ctrl-C drains: new requests are answered 503, those in flight finish, then it exits with 0; a second one ends it at once.
+Exit codes: 0 drained, or all ran to completion · 2 usage, manifest or component · 3 identity refused · 4 the address is in use · 5 a component failed`,
     )
   // Else `host` would take the options of `host drain` for its own.
   command.enablePositionalOptions()

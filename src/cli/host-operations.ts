@@ -1,7 +1,5 @@
-import { auditCredentialsToLog, type CredentialsAuditSink } from '../capabilities/credentials/credentials-audit.ts'
+import type { AuditFeed } from '../control/herald-audit-feed.ts'
 import type { Host } from '../host/host.ts'
-import type { AuditSink } from '../identity/audit.ts'
-import { auditToLog } from '../identity/audit.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
 import type { SvidSource } from '../identity/svid-source.ts'
 import type { Ingress } from '../ingress/ingress.ts'
@@ -13,6 +11,8 @@ import { createMetrics, type MetricPoint } from '../observability/metrics.ts'
 import { createProcessMetrics, eventLoopPoints } from '../observability/process-metrics.ts'
 import { prometheusContentType, prometheusText } from '../observability/prometheus-text.ts'
 import { createReadiness } from '../observability/readiness.ts'
+import type { TrailEvent } from './audit-trail.ts'
+import { countAuditEvent } from './count-audit-event.ts'
 import { measureAuthority } from './measure-authority.ts'
 import type { ListenAddress } from './option-values.ts'
 
@@ -22,10 +22,9 @@ export interface HostOperations extends AsyncDisposable {
   readonly url: string
   /** The same authority, its fetches timed. */
   measureAuthority(authority: SvidAuthority): SvidAuthority
-  /** The log, and the counts. */
-  readonly audit: AuditSink
-  readonly auditCredentials: CredentialsAuditSink
-  watch(parts: { host: Host; ingress: Ingress; svids: SvidSource }): void
+  /** Counts what happened with identities. */
+  count(event: TrailEvent): void
+  watch(parts: { host: Host; ingress: Ingress; svids: SvidSource; audit: AuditFeed }): void
   watchLattice(lattice: Lattice): void
   /** All that was given on the command line serves. */
   serving(): void
@@ -103,48 +102,20 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
   )
   log.info({ event: 'health.listening', url: server.url }, 'probes and metrics are served')
 
-  const toLog = auditToLog(log)
-  const credentialsToLog = auditCredentialsToLog(log)
   const owned = stack.move()
   return {
     url: server.url,
     measureAuthority: (authority) => measureAuthority(authority, metrics),
-    audit(event) {
-      toLog(event)
-      switch (event.kind) {
-        case 'granted':
-          return metrics.add('herald.identity.deliveries', 1)
-        case 'delivered':
-          return metrics.add('herald.identity.deliveries', event.count)
-        case 'renewed':
-          return metrics.add('herald.svid.renewals', 1)
-        case 'evicted':
-          return metrics.add('herald.svid.evictions', 1, { 'herald.svid.eviction.reason': event.reason })
-        case 'refused':
-          return metrics.add('herald.identity.refusals', event.count, { 'error.type': event.code })
-      }
-    },
-    auditCredentials(event) {
-      credentialsToLog(event)
-      switch (event.kind) {
-        case 'exchanged':
-        case 'renewed':
-          return metrics.add('herald.credentials.exchanges', 1, { 'herald.credentials.provider': event.provider })
-        case 'evicted':
-          return metrics.add('herald.credentials.evictions', 1)
-        case 'refused':
-          return metrics.add('herald.credentials.refusals', 1, { 'error.type': event.code })
-        case 'unknown-binding':
-          return metrics.add('herald.credentials.refusals', event.count, { 'error.type': 'unknown-binding' })
-        case 'delivered':
-          return
-      }
-    },
-    watch({ host, ingress, svids }) {
+    count: (event) => countAuditEvent(event, metrics),
+    watch({ host, ingress, svids, audit }) {
       watched = { host, ingress }
       metrics.addSource(() => workloadPoints(host))
       metrics.addSource(() => ingressPoints(ingress))
-      metrics.addSource(() => [{ name: 'herald.svid.cached', value: svids.heldCount() }])
+      metrics.addSource(() => [
+        { name: 'herald.svid.cached', value: svids.heldCount() },
+        { name: 'herald.audit.published', value: audit.counts.published },
+        { name: 'herald.audit.dropped', value: audit.counts.dropped },
+      ])
     },
     watchLattice(lattice) {
       let connects = 0

@@ -1,7 +1,8 @@
-import type { HeraldComponent } from '../control/herald-messages.ts'
+import type { ActivityEdge } from '../control/herald-activity-book.ts'
+import type { HeraldComponent, WorkloadActivity } from '../control/herald-messages.ts'
 import type { InventoriedHost } from '../control/herald-requests.ts'
 import type { WireWorkloadState } from '../control/messages.ts'
-import type { ComponentStatus, WorkloadState } from '../host/workload-state.ts'
+import type { ComponentStatus, WorkloadState, WorkloadStatus } from '../host/workload-state.ts'
 import type { WiredHost } from './wire-host.ts'
 
 /** Log lines of components on their way out; see `createCommandLog`. */
@@ -26,13 +27,19 @@ export function createOutputTap(): OutputTap {
 
 /** Fits the host to what Herald's own requests need. */
 export function inventoriedHost(
-  { host, url }: WiredHost,
+  { host, url, audit }: WiredHost,
   { drain, output, acceptsFiles }: { drain: () => void; output: OutputTap; acceptsFiles: boolean },
 ): InventoriedHost {
   return {
     url,
     acceptsFiles,
+    audit,
     drain,
+    activity() {
+      const present = host.status().filter(({ state }) => state.kind !== 'stopped')
+      audit.activity.keep(new Set(present.map(({ id }) => id)))
+      return present.map((status) => toActivity(status, audit.activity.of(status.id)))
+    },
     workloads: () =>
       host
         .status()
@@ -87,6 +94,28 @@ function toComponent({ name, image, imageDigest, audiences, serves }: ComponentS
     audiences,
   }
 }
+
+function toActivity({ id, metrics }: WorkloadStatus, edges: readonly ActivityEdge[]): WorkloadActivity {
+  const sum = (of: keyof (typeof metrics)[number]): number => metrics.reduce((total, each) => total + each[of], 0)
+  return {
+    workloadId: id,
+    requests: BigInt(sum('requests')),
+    failures: BigInt(sum('failures')),
+    traps: BigInt(sum('traps')),
+    restarts: BigInt(sum('restarts')),
+    egressRefusals: BigInt(sum('egressRefusals')),
+    inFlight: Math.max(0, sum('inFlight')),
+    instances: sum('instances'),
+    edges: edges.map(({ count, refused, kind, ...edge }) => ({
+      ...edge,
+      kind: edgeKinds[kind],
+      count: BigInt(count),
+      refused: BigInt(refused),
+    })),
+  }
+}
+
+const edgeKinds = { audience: 'EDGE_AUDIENCE', origin: 'EDGE_ORIGIN', component: 'EDGE_COMPONENT' } as const
 
 function parse(line: string): Readonly<Record<string, unknown>> {
   try {

@@ -1,5 +1,6 @@
 import { systemClock } from '../clock/clock.ts'
 import { contextNamed, type NatsOptions, readContexts } from '../config/contexts.ts'
+import type { AuditEvent } from '../control/herald-audit-event.ts'
 import {
   copyRequest,
   drainAnswer,
@@ -10,6 +11,7 @@ import {
   logLine,
   logsAnswer,
   logsRequest,
+  type WorkloadActivity,
 } from '../control/herald-messages.ts'
 import {
   type HostHeartbeat,
@@ -32,6 +34,7 @@ import {
   type SubjectToken,
 } from '../lattice/subjects.ts'
 import { createLog } from '../observability/log.ts'
+import { askActivity, askAudit, followAudit } from './ask-audit.ts'
 import type { CliEnvironment } from './environment.ts'
 import { latticeCredentials, latticeTls } from './nats-options.ts'
 
@@ -75,6 +78,15 @@ export interface LatticeClient extends AsyncDisposable {
     workloadIds: ReadonlySet<string> | 'all',
     onLine: (line: LogLine) => void,
   ): Promise<void>
+  /** What a host remembers of what happened with identities, oldest first. */
+  recentAudit(
+    host: FleetHost,
+    since: Date | undefined,
+  ): Promise<{ readonly events: readonly AuditEvent[]; readonly truncated: boolean }>
+  /** What the workloads of a host have done so far. */
+  activity(host: FleetHost): Promise<readonly WorkloadActivity[]>
+  /** What all hosts publish from now on, until disposed. */
+  followAudit(onEvent: (event: AuditEvent) => void, onInvalid: (error: unknown) => void): AsyncDisposable
 }
 
 const startTimeoutMs = 60_000
@@ -214,6 +226,9 @@ function createClient(lattice: Lattice, servers: readonly string[], signal: Abor
         clearInterval(alive)
       }
     },
+    recentAudit: (host, since) => askAudit(lattice, host.id, since, { timeoutMs: askTimeoutMs, signal }),
+    activity: (host) => askActivity(lattice, host.id, { timeoutMs: askTimeoutMs, signal }),
+    followAudit: (onEvent, onInvalid) => followAudit(lattice, onEvent, onInvalid),
     [Symbol.asyncDispose]: () => lattice[Symbol.asyncDispose](),
   }
 }

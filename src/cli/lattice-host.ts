@@ -24,6 +24,8 @@ export type LatticeHostOptions = NatsOptions & {
   /** Infinite: orphans are kept. */
   readonly orphanAfter?: number
   readonly environment?: string
+  /** Whether audit events are published. Default: true. */
+  readonly auditNats?: boolean
 }
 
 export type LatticeHostContext = {
@@ -62,16 +64,17 @@ export async function serveOnLattice(options: LatticeHostOptions, context: Latti
   const { allowFileImages = false } = context
   await using lattice = context.connectNats('control')
   context.operations?.watchLattice(lattice)
+  await using _audit = options.auditNats === false ? undefined : wired.audit.publishOn(lattice)
   await using control = createControl({
     lattice,
     host: controlHost(context),
     stopDelayMs: options.stopDelay ?? defaultStopDelayMs,
-    identity: {
-      hostId: wired.host.id,
-      hostname: options.hostname ?? (inKubernetes ? podAddress() : hostname()),
     ...(options.orphanAfter !== undefined && {
       orphans: Number.isFinite(options.orphanAfter) ? { kind: 'stop', afterMs: options.orphanAfter } : { kind: 'keep' },
     }),
+    identity: {
+      hostId: wired.host.id,
+      hostname: options.hostname ?? (inKubernetes ? podAddress() : hostname()),
       friendlyName: options.friendlyName ?? `herald-${wired.host.id.slice(0, 8).toLowerCase()}`,
       labels,
       environment: options.environment,

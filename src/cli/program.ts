@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { addAuditCommand } from './audit-command.ts'
 import { addCompletionCommand } from './completion-command.ts'
 import { addConfigCommand } from './config-command.ts'
 import { addConsoleCommand } from './console-command.ts'
@@ -75,6 +76,7 @@ XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_RUNTIME_DIR; an option on the command line w
   addDeployCommands(program, environment)
   addGetCommands(program, environment)
   addLogsAndCallCommands(program, environment)
+  addAuditCommand(program, environment)
   addConsoleCommand(program, environment)
   addOciCommand(program, environment)
   addConfigCommand(program, environment)

@@ -2,8 +2,8 @@ import { createCredentialsCapability } from '../capabilities/credentials/credent
 import { createEgressCapability } from '../capabilities/egress/egress-capability.ts'
 import { createHeraldIdentityCapability } from '../capabilities/herald-identity/herald-identity-capability.ts'
 import { createIdentityCapability } from '../capabilities/identity/identity-capability.ts'
-import type { ConnectNats } from '../capabilities/lattice-source.ts'
 import { systemClock } from '../clock/clock.ts'
+import { type AuditFeed, createAuditFeed } from '../control/herald-audit-feed.ts'
 import { createEngine } from '../engine/create-engine.ts'
 import { defaultLimits } from '../engine/default-limits.ts'
 import { createHost, type Host, type StopOptions } from '../host/host.ts'
@@ -11,9 +11,11 @@ import { createJwtVerifier } from '../identity/jwt-verifier.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
 import { createSvidSource } from '../identity/svid-source.ts'
 import { createIngress } from '../ingress/create-ingress.ts'
+import type { Lattice } from '../lattice/lattice.ts'
 import { parseSubjectToken } from '../lattice/subjects.ts'
 import { createFileImageSource, type ImageSource } from '../manifest/image-source.ts'
 import type { Log } from '../observability/log.ts'
+import { createAuditTrail } from './audit-trail.ts'
 import { createBackedCapabilities } from './backed-capabilities.ts'
 import type { HostOperations } from './host-operations.ts'
 import type { ListenAddress } from './option-values.ts'
@@ -28,7 +30,7 @@ export type WireHostOptions = {
   /** Stays the caller's; without it nothing is measured. */
   readonly operations?: HostOperations | undefined
   /** Makes connections to NATS for capabilities; without it they have none. */
-  readonly connectNats?: ConnectNats | undefined
+  readonly connectNats?: ((name: string) => Lattice) | undefined
   readonly log: Log
   readonly http: ListenAddress
   /** Directory for transpiled components, so that the next start need not transpile them again; none are kept without it. */
@@ -49,6 +51,8 @@ export type WiredHost = AsyncDisposable & {
   readonly host: Host
   /** Where HTTP is served: `http://127.0.0.1:8000`. */
   readonly url: string
+  /** What happened with identities, from the first workload on. */
+  readonly audit: AuditFeed
   /** Answers 503 from now on, stops all workloads, requests in flight first. Idempotent. */
   drain(options: StopOptions): Promise<void>
 }
@@ -60,20 +64,26 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
   const clock = systemClock
   await using stack = new AsyncDisposableStack()
   const svids = stack.use(createSvidSource({ authority, clock, log }))
-  const identity = stack.use(
-    createIdentityCapability({ svids, log, clock, ...(operations && { audit: operations.audit }) }),
-  )
+  const trail = createAuditTrail(log)
+  if (operations !== undefined) trail.onEvent(operations.count)
+  const identity = stack.use(createIdentityCapability({ svids, log, clock, audit: trail.identity }))
   const credentials = stack.use(
     createCredentialsCapability({
       ...{ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log },
-      ...(operations && { audit: operations.auditCredentials }),
+      audit: trail.credentials,
     }),
   )
   const egress = stack.use(
-    createEgressCapability({ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log }),
+    createEgressCapability({
+      ...{ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log },
+      audit: trail.egress,
+    }),
   )
   const heraldIdentity = stack.use(
-    createHeraldIdentityCapability({ svids, verifier: createJwtVerifier({ authority, clock }), clock, log }),
+    createHeraldIdentityCapability({
+      ...{ svids, verifier: createJwtVerifier({ authority, clock }), clock, log },
+      audit: trail.heraldIdentity,
+    }),
   )
   const backed = stack.use(createBackedCapabilities({ ...options, svids }))
   const { idleTimeoutMs, warmCells } = options
@@ -106,10 +116,13 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       { signal },
     ),
   )
-  operations?.watch({ host, ingress, svids })
+  const audit = stack.use(createAuditFeed({ hostId: parseSubjectToken(host.id, 'the id of the host'), clock, log }))
+  trail.onEvent(({ area, event }) => audit.add(area === 'herald-identity' ? 'identity' : area, event))
+  operations?.watch({ host, ingress, svids, audit })
   const owned = stack.move()
   return {
     host,
+    audit,
     url: urlOf(ingress.address),
     async drain(drainOptions) {
       ingress.setReady(false)

@@ -1,5 +1,18 @@
+import { auditEvent } from './herald-audit-event.ts'
 import { hostHeartbeat, type workload, workloadState } from './messages.ts'
-import { type Decoded, flag, message, optional, repeated, text, textMap, timestamp, uint32 } from './proto-json.ts'
+import {
+  type Decoded,
+  enumeration,
+  flag,
+  message,
+  optional,
+  repeated,
+  text,
+  textMap,
+  timestamp,
+  uint32,
+  uint64,
+} from './proto-json.ts'
 
 // Herald's own messages, beside upstream's: docs/decisions/asking-hosts.md. ProtoJSON as those are; a later version may only add fields, and
 // readers of another version are told so by the unknown field.
@@ -75,6 +88,42 @@ export const logLine = message({
   at: timestamp,
 })
 
+/** Of `audit`: what a host remembers of the last events; see docs/audit.md. */
+export const auditRequest = message({ since: timestamp })
+export const auditAnswer = message({
+  /** Oldest first. */
+  events: repeated(auditEvent, 10_000),
+  /** There were more since then than are remembered, or than one message can hold. */
+  truncated: flag,
+})
+
+/** Of `activity`: what the workloads of a host have done so far, in numbers. */
+export const activityRequest = message({})
+const workloadActivity = message({
+  workloadId: text,
+  requests: uint64,
+  failures: uint64,
+  traps: uint64,
+  restarts: uint64,
+  egressRefusals: uint64,
+  inFlight: uint32,
+  instances: uint32,
+  edges: repeated(
+    message({
+      component: text,
+      /** `EDGE_AUDIENCE`: it got tokens or credentials for it. */
+      kind: enumeration(['EDGE_AUDIENCE', 'EDGE_ORIGIN', 'EDGE_COMPONENT']),
+      target: text,
+      count: uint64,
+      refused: uint64,
+      spiffeId: text,
+      lastAt: timestamp,
+    }),
+  ),
+})
+export const activityAnswer = message({ workloads: repeated(workloadActivity, 100_000), truncated: flag })
+
+export type WorkloadActivity = Decoded<typeof workloadActivity>
 export type HeraldHost = Decoded<typeof heraldHost>
 export type HeraldWorkload = Decoded<typeof heraldWorkload>
 export type HeraldComponent = Decoded<typeof heraldComponent>

@@ -12,7 +12,12 @@ import {
   type SubjectToken,
 } from '../lattice/subjects.ts'
 import type { Log } from '../observability/log.ts'
+import type { AuditFeed } from './herald-audit-feed.ts'
 import {
+  activityAnswer,
+  activityRequest,
+  auditAnswer,
+  auditRequest,
   copyRequest,
   drainAnswer,
   drainRequest,
@@ -24,6 +29,7 @@ import {
   logLine,
   logsAnswer,
   logsRequest,
+  type WorkloadActivity,
 } from './herald-messages.ts'
 import {
   type HostHeartbeat,
@@ -38,6 +44,9 @@ import { formatMessage, invalid, parseMessage } from './proto-json.ts'
 export interface InventoriedHost {
   /** All workloads, those of manifest files too. Cheap and synchronous. */
   workloads(): readonly Omit<HeraldWorkload, 'annotations'>[]
+  /** What they have done so far. Cheap and synchronous. */
+  activity(): readonly WorkloadActivity[]
+  readonly audit: AuditFeed
   /** Takes no new work from now on, finishes what is in flight and leaves. */
   drain(): void
   /** Lines of components, as they are logged; returns how to stop that. */
@@ -93,6 +102,34 @@ export function answerHeraldRequests(options: HeraldRequestOptions): AsyncDispos
       workloads.push(entry)
     }
     return formatMessage(inventory, { workloads, truncated: false })
+  }
+
+  /** The last ones that fit into a message. */
+  function remembered(payload: Uint8Array): Uint8Array {
+    const { since } = parseMessage(auditRequest, payload)
+    const all = host.audit.recent(since)
+    let bytes = 0
+    let first = all.length
+    for (; first > 0; first--) {
+      const event = all[first - 1]
+      if (event !== undefined) bytes += formatMessage(auditAnswer, { events: [event], truncated: false }).length
+      if (bytes > maxAnswerBytes) break
+    }
+    const forgotten = host.audit.recent(undefined)[0]?.sequence ?? 1
+    const truncated = first > 0 || (forgotten > 1 && all[0]?.sequence === forgotten)
+    return formatMessage(auditAnswer, { events: all.slice(first), truncated })
+  }
+
+  function activity(): Uint8Array {
+    const all = host.activity()
+    const workloads: WorkloadActivity[] = []
+    let bytes = 0
+    for (const each of all) {
+      bytes += formatMessage(activityAnswer, { workloads: [each], truncated: false }).length
+      if (bytes > maxAnswerBytes) break
+      workloads.push(each)
+    }
+    return formatMessage(activityAnswer, { workloads, truncated: workloads.length < all.length })
   }
 
   /** What the workload was started with may hold secrets: it goes to the other host as it came to this one, and to nobody else. */
@@ -163,6 +200,11 @@ export function answerHeraldRequests(options: HeraldRequestOptions): AsyncDispos
           return message.reply(await copy(message.payload))
         case 'logs':
           return message.reply(lease(message.payload))
+        case 'audit':
+          return message.reply(remembered(message.payload))
+        case 'activity':
+          parseMessage(activityRequest, message.payload)
+          return message.reply(activity())
         case 'drain':
           parseMessage(drainRequest, message.payload)
           log.info({ event: 'control.drain_asked' }, 'asked over the lattice to drain')

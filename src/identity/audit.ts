@@ -62,9 +62,14 @@ export function auditedComponent(facts: ComponentFacts): AuditedComponent {
   }
 }
 
-/** The part of an audience that may stand in an event: a guest chooses it. */
+/** The part of an audience that may stand in an event: a guest chooses it, and might give the token it was given. */
 export function auditedAudience(audience: string): string {
-  return audience.slice(0, 200).toWellFormed()
+  return withoutTokens(audience).slice(0, 200).toWellFormed()
+}
+
+/** Text of others, with what begins like a JWT taken out. */
+export function withoutTokens(text: string): string {
+  return text.replace(/eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*/g, '(token)')
 }
 
 /** The default sink: one log record per event, `audit.identity.<kind>`; refusals are warnings. */

@@ -155,6 +155,36 @@ export const metricCatalog = {
     unit: '{eviction}',
     description: 'Credentials given up before their end, with the identity they were obtained with.',
   },
+  'herald.egress.signed': {
+    kind: 'counter',
+    unit: '{request}',
+    description: 'Outgoing requests that the host signed (counted within ten seconds).',
+    attributes: { 'herald.egress.method': '`bearer` or `sigv4`' },
+  },
+  'herald.egress.refusals': {
+    kind: 'counter',
+    unit: '{refusal}',
+    description:
+      'Outgoing requests that the host was to sign and did not, so that they were not sent. One that brought a credential of its own is among `herald.cell.egress_refusals` instead.',
+    attributes: { 'error.type': 'the ERR_ code' },
+  },
+  'herald.egress.rejections': {
+    kind: 'counter',
+    unit: '{rejection}',
+    description: 'Times what was signed was answered 401, and the credentials were given up.',
+    attributes: { 'herald.egress.method': '`bearer` or `sigv4`' },
+  },
+  'herald.audit.published': {
+    kind: 'counter',
+    unit: '{event}',
+    description: 'Audit events sent to NATS.',
+  },
+  'herald.audit.dropped': {
+    kind: 'counter',
+    unit: '{event}',
+    description:
+      'Audit events that were not sent to NATS: it was down or slow for longer than the queue lasts, or refused them. The log of the host has them.',
+  },
   'herald.spire.ready': {
     kind: 'gauge',
     unit: '',
