@@ -26,7 +26,7 @@ export function parseOwnConnection(
   try {
     return { audience: audience ?? 'nats', spiffeId: spiffeId === undefined ? undefined : parseSpiffeId(spiffeId) }
   } catch (error) {
-    throw settings.refusal(`${keys.spiffeId} cannot be used`, (error as Error).message)
+    throw settings.refusal(`${keys.spiffeId} is no SPIFFE ID`, (error as Error).message)
   }
 }
 
