@@ -2,6 +2,7 @@ import { createCredentialsCapability } from '../capabilities/credentials/credent
 import { createEgressCapability } from '../capabilities/egress/egress-capability.ts'
 import { createHeraldIdentityCapability } from '../capabilities/herald-identity/herald-identity-capability.ts'
 import { createIdentityCapability } from '../capabilities/identity/identity-capability.ts'
+import type { ConnectNats } from '../capabilities/lattice-source.ts'
 import { systemClock } from '../clock/clock.ts'
 import { type AuditFeed, createAuditFeed } from '../control/herald-audit-feed.ts'
 import { createEngine } from '../engine/create-engine.ts'
@@ -11,7 +12,6 @@ import { createJwtVerifier } from '../identity/jwt-verifier.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
 import { createSvidSource } from '../identity/svid-source.ts'
 import { createIngress } from '../ingress/create-ingress.ts'
-import type { Lattice } from '../lattice/lattice.ts'
 import { parseSubjectToken } from '../lattice/subjects.ts'
 import { createFileImageSource, type ImageSource } from '../manifest/image-source.ts'
 import type { Log } from '../observability/log.ts'
@@ -30,7 +30,7 @@ export type WireHostOptions = {
   /** Stays the caller's; without it nothing is measured. */
   readonly operations?: HostOperations | undefined
   /** Makes connections to NATS for capabilities; without it they have none. */
-  readonly connectNats?: ((name: string) => Lattice) | undefined
+  readonly connectNats?: ConnectNats | undefined
   readonly log: Log
   readonly http: ListenAddress
   /** Directory for transpiled components, so that the next start need not transpile them again; none are kept without it. */
