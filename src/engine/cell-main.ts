@@ -1,4 +1,3 @@
-import type { Server } from 'node:http'
 import { type MessagePort, parentPort } from 'node:worker_threads'
 import type { CellCapability, CellCapabilityModule } from '../capabilities/capability.ts'
 import { CapabilityLinks } from './capability-link.ts'
@@ -7,6 +6,7 @@ import { listenInCell } from './cell-listener.ts'
 import type { CellInit, FromCellMain, ToCellMain } from './cell-protocol.ts'
 import { ChannelExchange } from './channel-exchange.ts'
 import { Lane, LaneSender, type ToCell, type ToIngress } from './http-channel.ts'
+import type { HttpServer } from './http-server.ts'
 import { Pulse } from './pulse.ts'
 import { Vitals } from './vitals.ts'
 
@@ -20,7 +20,7 @@ const links = new CapabilityLinks(post, async (component, name, fn, args) => {
 })
 const components = new Map<string, CellComponent>()
 const runs = new Map<number, AbortController>()
-const servers: Server[] = []
+const servers: HttpServer[] = []
 let draining = false
 let lanesDraining = false
 
@@ -53,7 +53,7 @@ port.on('message', (message: ToCellMain) => {
     case 'drain':
       draining = true
       lanesDraining = message.lanes
-      for (const server of servers) server.close()
+      for (const server of servers) void server.close()
   }
 })
 
@@ -119,8 +119,7 @@ async function listen({ id, component, options }: Extract<ToCellMain, { kind: 'l
   try {
     const server = await listenInCell(components.get(component)!, options, () => draining)
     servers.push(server)
-    const address = server.address()
-    post({ kind: 'listening', id, port: typeof address === 'object' && address !== null ? address.port : options.port })
+    post({ kind: 'listening', id, port: server.port })
   } catch (error) {
     post({ kind: 'listening', id, error: toWireError(error, 'ERR_INGRESS_LISTEN') })
   }

@@ -1,27 +1,39 @@
 import type { ServerResponse } from 'node:http'
 
+export type PlainAnswer = {
+  readonly status: number
+  readonly code: string
+  readonly reason: string
+  readonly retryAfterS?: number | undefined
+  /** The connection ends with it. */
+  readonly close?: boolean
+}
+
 /** An answer of the host itself, not of a component: JSON with a stable code and a reason. */
-export function answerPlainly(
-  response: ServerResponse,
-  {
-    status,
-    code,
-    reason,
-    retryAfterS,
-    close = false,
-  }: { status: number; code: string; reason: string; retryAfterS?: number | undefined; close?: boolean },
-): void {
+export function plainAnswer({ status, code, reason, retryAfterS }: PlainAnswer): {
+  status: number
+  headers: [name: string, value: string][]
+  body: string
+} {
+  const headers: [string, string][] = [
+    ['content-type', 'application/json'],
+    ['x-content-type-options', 'nosniff'],
+  ]
+  if (retryAfterS !== undefined) headers.push(['retry-after', String(retryAfterS)])
+  return { status, headers, body: `${JSON.stringify({ error: { code, reason } })}\n` }
+}
+
+/** Sends a {@link plainAnswer}; a response already begun is broken off. */
+export function answerPlainly(response: ServerResponse, answer: PlainAnswer): void {
   if (response.headersSent) {
     response.destroy()
     return
   }
-  const body = `${JSON.stringify({ error: { code, reason } })}\n`
+  const { status, headers, body } = plainAnswer(answer)
   response.writeHead(status, {
-    'content-type': 'application/json',
+    ...Object.fromEntries(headers),
     'content-length': Buffer.byteLength(body),
-    'x-content-type-options': 'nosniff',
-    ...(retryAfterS !== undefined && { 'retry-after': String(retryAfterS) }),
-    ...(close && { connection: 'close' }),
+    ...(answer.close && { connection: 'close' }),
   })
   response.end(body)
 }

@@ -1,4 +1,10 @@
-import type { IncomingMessage } from 'node:http'
+/** What is read of it: node:http's message will do. */
+export type ReceivedHead = {
+  /** Names as they came, and values, in turn. */
+  readonly rawHeaders: readonly string[]
+  readonly url?: string | undefined
+  readonly httpVersionMinor: number
+}
 
 export type RequestHead = {
   /** Names lowercase, values as they came; without hop-by-hop fields. */
@@ -28,7 +34,7 @@ const hopByHop = new Set([
 ])
 
 /** @returns what is wrong with it instead, for an answer of 400 */
-export function readRequestHead(request: IncomingMessage): RequestHead | string {
+export function readRequestHead(request: ReceivedHead): RequestHead | string {
   const raw = request.rawHeaders
   const headers: string[] = []
   let host: string | undefined

@@ -1,5 +1,5 @@
 /** Fields of the connection, which is the host's and not the component's. */
-const connectionFields = new Set([
+export const connectionFields = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
