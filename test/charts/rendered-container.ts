@@ -53,6 +53,8 @@ export type PodSurroundings = {
   readonly nodeDirectories?: Readonly<Record<string, string>>
   /** What the cluster's DNS would answer: all of them are 127.0.0.1 here. */
   readonly names: readonly string[]
+  /** What the pod is told of its own address; it is reached at 127.0.0.1 in any case, which is the default. */
+  readonly podIp?: string
   /** A folder for the volumes of the pod: its containers share it. */
   readonly directory: string
   readonly podName: string
@@ -65,7 +67,7 @@ export type ContainerProcess = {
   readonly env: Readonly<Record<string, string>>
 }
 
-const podIp = '127.0.0.1'
+const loopback = '127.0.0.1'
 
 /**
  * What a kubelet and a container runtime would do for a container of a rendered pod, as far as a process goes: volumes at their paths, the image's read-only root, exactly the rendered command, arguments and environment, user, groups, no new privileges. It does not
@@ -79,11 +81,11 @@ export function containerProcess(
   const { spec } = (object.spec as { template: { spec: PodSpec } }).template
   const container = [...(spec.initContainers ?? []), ...spec.containers].find((each) => each.name === name)
   if (container === undefined) throw new Error(`the pod has no container ${name}`)
-  const { image, directory, names, podName } = surroundings
+  const { image, directory, names } = surroundings
   const { runAsUser, runAsGroup, fsGroup, supplementalGroups = [] } = spec.securityContext
 
   const hostsFile = join(directory, 'hosts')
-  writeFileSync(hostsFile, ['127.0.0.1 localhost', ...names.map((name) => `${podIp} ${name}`), ''].join('\n'))
+  writeFileSync(hostsFile, ['127.0.0.1 localhost', ...names.map((name) => `${loopback} ${name}`), ''].join('\n'))
   const mounts = [
     { from: hostsFile, to: '/etc/hosts', readOnly: true },
     ...container.volumeMounts.map(({ name, mountPath, readOnly = false }) => {
@@ -111,7 +113,7 @@ export function containerProcess(
     image.config.Env.map((line) => line.split(/=(.*)/s).slice(0, 2)),
   )
   for (const { name, value, valueFrom } of container.env ?? [])
-    env[name] = value ?? fieldOf(valueFrom?.fieldRef.fieldPath, podName)
+    env[name] = value ?? fieldOf(valueFrom?.fieldRef.fieldPath, surroundings)
   const expand = (text: string) => text.replaceAll(/\$\(([A-Z_]+)\)/g, (whole, name: string) => env[name] ?? whole)
   const command = container.command ?? image.config.Entrypoint
   const args = [...command, ...(container.args ?? [])].map(expand)
@@ -122,7 +124,7 @@ export function containerProcess(
   }
 }
 
-function fieldOf(path: string | undefined, podName: string): string {
+function fieldOf(path: string | undefined, { podName, podIp = loopback }: PodSurroundings): string {
   if (path === 'metadata.name') return podName
   if (path === 'status.podIP') return podIp
   throw new Error(`the field ${path} is not understood`)

@@ -8,6 +8,8 @@ import type { ImageRoot } from './image-root.ts'
 import { containerProcess, type PodSurroundings } from './rendered-container.ts'
 
 export type RenderedHostOptions = Omit<PodSurroundings, 'directory' | 'podName'> & {
+  /** Default: one as a Deployment would make. */
+  readonly podName?: string
   /** For volumes; a folder of its own for every pod in it. */
   readonly directory: string
   /** What the image of the private agent holds, in the mode with one. */
@@ -39,7 +41,7 @@ export async function runRenderedHost(options: RenderedHostOptions): Promise<Ren
   }
   const healthUrl = `http://127.0.0.1:${healthPort(host)}`
   await using cleanup = new AsyncDisposableStack()
-  const pod = surroundings(`${host.metadata.name}-7d4b9c-x2x9v`)
+  const pod = surroundings(options.podName ?? `${host.metadata.name}-7d4b9c-x2x9v`)
   let agent: ServerProcess | undefined
   if (options.agentImage !== undefined) {
     agent = cleanup.use(
