@@ -1,5 +1,6 @@
 import type { ComponentFacts } from '../identity/component-facts.ts'
 import type { HostInterface } from '../manifest/host-interface.ts'
+import type { WitFunction } from '../wit/wit-type.ts'
 
 /**
  * Something a guest may import beyond WASI. It has three moments: `start` once per host and `configure` at deploy, both on
@@ -26,6 +27,11 @@ export interface Capability {
    * one that imports `interfaces` if its workload lists those; if not, it goes without. Default: none.
    */
   readonly accompanies?: readonly string[]
+  /**
+   * Serves interfaces that nobody knows beforehand, and calls such: see `ConfigureOptions.listed`. One capability of a host at most. All
+   * functions of those that it serves may wait. Default: false.
+   */
+  readonly servesListed?: boolean
   /** Once per host, before the first `configure`. */
   start(options: { signal: AbortSignal }): Promise<void>
   /**
@@ -47,6 +53,23 @@ export type ConfigureOptions = {
   readonly localConfig?: Readonly<Record<string, string>>
   /** Of `Capability.handles`, those that the component exports, without version. Default: none. */
   readonly exported?: readonly string[]
+  /**
+   * For `Capability.servesListed`: imports whose `hostInterfaces` entry names a `callee`, and exports whose entry names `callers`. Default:
+   * none.
+   */
+  readonly listed?: ListedInterfaces
+}
+
+export type ListedInterfaces = {
+  readonly imports: readonly ListedInterface[]
+  readonly exports: readonly ListedInterface[]
+}
+
+/** `name` as the component has it, with version; all of its functions take and give values only. */
+export type ListedInterface = {
+  readonly name: string
+  readonly functions: readonly WitFunction[]
+  readonly entry: HostInterface
 }
 
 /** What connects one component in its cell to one capability on the control thread. */
@@ -83,8 +106,26 @@ export interface CellChannel {
    * @throws what the guest returned as `err`, as an Error with a `payload`; else an Error: the guest trapped, is busy, or took too long.
    * Every engine offers it; stand-ins for one may not.
    */
-  callGuest?(name: string, fn: string, args: readonly unknown[]): Promise<unknown>
+  callGuest?(name: string, fn: string, args: readonly unknown[], options?: CallGuestOptions): Promise<unknown>
 }
+
+export type CallGuestOptions = {
+  /** By `performance.now()`; the request timeout of the component holds beside it. */
+  readonly deadlineMs?: number
+  /** Ends the call and the instance it is in. */
+  readonly signal?: AbortSignal
+  /** Default: unknown. */
+  readonly caller?: Caller
+}
+
+/** Who called a component, as `herald:identity/caller` says it. */
+export type Caller =
+  /** HTTP, a message, the command: nobody whose identity the host has checked. */
+  | { readonly tag: 'unknown' }
+  /** A component of the same workload, by its name. */
+  | { readonly tag: 'sibling'; readonly val: string }
+  /** A component elsewhere, by the SPIFFE ID of its verified token. */
+  | { readonly tag: 'component'; readonly val: string }
 
 export interface CellCapabilityModule {
   /** Once per component and cell. */
@@ -157,6 +198,12 @@ export interface InstanceStreams {
 export interface InstanceContext {
   /** Aborted when the instance is discarded: whatever waits must settle. */
   readonly signal: AbortSignal
+  /** By when the call in progress is to be done, by `performance.now()`. Given by every engine, as all that follows. */
+  readonly deadlineMs?: number
+  /** Of the call in progress. */
+  readonly caller?: Caller
+  /** Ends the call in progress, as a trap of the guest would, and the instance. */
+  end?(reason: Error): void
   /** Given to capabilities by every engine; stand-ins for one may not. */
   readonly streams?: InstanceStreams
 }

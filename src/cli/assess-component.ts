@@ -10,6 +10,7 @@ export const capabilityInterfaces: readonly { readonly capability: string; reado
   { capability: 'herald-identity', interface: 'herald:identity/component@0.1.0' },
   { capability: 'herald-identity', interface: 'herald:identity/verifier@0.1.0' },
   { capability: 'herald-identity', interface: 'herald:identity/x509@0.1.0' },
+  { capability: 'herald-identity', interface: 'herald:identity/caller@0.1.0' },
   { capability: 'credentials', interface: 'herald:credentials/store@0.1.0' },
   { capability: 'egress', interface: 'herald:egress/signing@0.1.0' },
   { capability: 'config', interface: 'wasi:config/store@0.2.0-rc.1' },

@@ -1,4 +1,5 @@
 import { createBlobstoreCapability } from '../capabilities/blobstore/blobstore-capability.ts'
+import { createCallsCapability } from '../capabilities/calls/calls-capability.ts'
 import type { Capability } from '../capabilities/capability.ts'
 import { createConfigCapability } from '../capabilities/config/config-capability.ts'
 import { createKeyvalueCapability } from '../capabilities/keyvalue/keyvalue-capability.ts'
@@ -8,6 +9,7 @@ import { createMessagingCapability } from '../capabilities/messaging/messaging-c
 import { ownLattices } from '../capabilities/own-lattice.ts'
 import { createSecretsCapability } from '../capabilities/secrets/secrets-capability.ts'
 import { systemClock as clock } from '../clock/clock.ts'
+import type { JwtVerifier } from '../identity/jwt-verifier.ts'
 import type { SvidSource } from '../identity/svid-source.ts'
 import type { Lattice } from '../lattice/lattice.ts'
 import type { Log } from '../observability/log.ts'
@@ -16,6 +18,7 @@ export type BackedCapabilitiesOptions = {
   readonly log: Log
   /** Stays with its owner. */
   readonly svids: Pick<SvidSource, 'open'>
+  readonly verifier: JwtVerifier
   /** Makes a connection to NATS; absent on a host without. */
   readonly connectNats?: ConnectNats | undefined
   readonly allowedHostPaths?: readonly string[]
@@ -25,6 +28,7 @@ export type BackedCapabilitiesOptions = {
 export function createBackedCapabilities({
   log,
   svids,
+  verifier,
   connectNats,
   allowedHostPaths = [],
 }: BackedCapabilitiesOptions): AsyncDisposable & { readonly all: readonly Capability[] } {
@@ -49,6 +53,7 @@ export function createBackedCapabilities({
     createMessagingCapability({ log, lattice, openOwn }),
     createBlobstoreCapability({ log, clock, fetch, svids, lattice, allowedHostPaths }),
     createSecretsCapability({ log, allowedHostPaths }),
+    createCallsCapability({ svids, verifier, lattice: lattice && (() => lattice('calls')), clock, log }),
   ]
   for (const capability of all) stack.use(capability)
   return { all, [Symbol.asyncDispose]: () => stack.disposeAsync() }

@@ -79,13 +79,14 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       audit: trail.egress,
     }),
   )
+  const verifier = createJwtVerifier({ authority, clock })
   const heraldIdentity = stack.use(
     createHeraldIdentityCapability({
-      ...{ svids, verifier: createJwtVerifier({ authority, clock }), clock, log },
+      ...{ svids, verifier, clock, log },
       audit: trail.heraldIdentity,
     }),
   )
-  const backed = stack.use(createBackedCapabilities({ ...options, svids }))
+  const backed = stack.use(createBackedCapabilities({ ...options, svids, verifier }))
   const { idleTimeoutMs, warmCells } = options
   const engine = stack.use(
     createEngine({ log, clock, cacheDir: options.artifactCache, ...(warmCells !== undefined && { warmCells }) }),

@@ -1,10 +1,16 @@
-import type { CellChannel } from '../capabilities/capability.ts'
+import type { CallGuestOptions, CellChannel } from '../capabilities/capability.ts'
 import type { FromCellMain, WireError } from './cell-protocol.ts'
 
 const maxPending = 4096
 
 /** Enters the guest of a component; see `CellChannel.callGuest`. */
-export type CallGuest = (component: string, name: string, fn: string, args: readonly unknown[]) => Promise<unknown>
+export type CallGuest = (
+  component: string,
+  name: string,
+  fn: string,
+  args: readonly unknown[],
+  options?: CallGuestOptions,
+) => Promise<unknown>
 
 type Pending = { resolve(value: unknown): void; reject(error: unknown): void }
 
@@ -34,7 +40,7 @@ export class CapabilityLinks {
         for (const message of this.#early.get(key) ?? []) listener(message)
         this.#early.delete(key)
       },
-      callGuest: (name, fn, args) => this.#callGuest(component, name, fn, args),
+      callGuest: (name, fn, args, options) => this.#callGuest(component, name, fn, args, options),
     }
   }
 

@@ -1,21 +1,14 @@
 import { Script } from 'node:vm'
-import type { CellCapability } from '../capabilities/capability.ts'
+import type { CallGuestOptions, CellCapability, InstanceContext } from '../capabilities/capability.ts'
 import { createWasi } from '../wasi/create-wasi.ts'
 import { GuestExit, type Wasi } from '../wasi/wasi.ts'
 import { CellInstance, type Instantiate } from './cell-instance.ts'
 import type { CellComponentInit, WireError } from './cell-protocol.ts'
 import { linkImports } from './component-links.ts'
 import { type HostedMemory, memoryImport } from './core-module.ts'
-import {
-  type CallableComponent,
-  CalleeFailure,
-  DeadlineError,
-  type GuestCall,
-  isGuestError,
-  isTrap,
-} from './guest-call.ts'
+import { type CallableComponent, DeadlineError, isGuestError, isTrap, kindOfFailure } from './guest-call.ts'
 import { GuestEntry } from './guest-entry.ts'
-import { InstancePool, PoolBusyError } from './instance-pool.ts'
+import { InstancePool } from './instance-pool.ts'
 import { MemoryShelf, type ShelvedMemory } from './memory-shelf.ts'
 import type { Pulse } from './pulse.ts'
 import { type EgressRefusal, reportRefusals } from './refusal-report.ts'
@@ -191,8 +184,8 @@ export class CellComponent implements CallableComponent {
    * Calls a function of an exported interface (with or without version), by its name in jco's mapping.
    * @throws what the guest returned as `err`; else what ended the call
    */
-  async call(name: string, fn: string, args: readonly unknown[], options: GuestCall = {}): Promise<unknown> {
-    const { deadlineMs = Number.POSITIVE_INFINITY, signal } = options
+  async call(name: string, fn: string, args: readonly unknown[], options: CallGuestOptions = {}): Promise<unknown> {
+    const { deadlineMs = Number.POSITIVE_INFINITY, signal, caller } = options
     const exportName = this.init.exportNames.find((each) => each === name || each.startsWith(`${name}@`))
     if (exportName === undefined) throw new Error(`the component does not export ${name}`)
     this.#pulse.start()
@@ -219,7 +212,7 @@ export class CellComponent implements CallableComponent {
       const current = instance
       end = (reason) => current.end(reason)
       const functions = current.exports[exportName] as Record<string, (...args: unknown[]) => unknown>
-      const result = await current.call(() => functions[fn]!(...args), call)
+      const result = await current.call(() => functions[fn]!(...args), { deadlineMs: call.deadlineMs, caller })
       healthy = !current.ended
       return result
     } catch (error) {
@@ -283,12 +276,20 @@ export class CellComponent implements CallableComponent {
     const wasi = this.#wasi.instance(context)
     const imports: Record<string, object> = {
       ...wasi.imports,
-      ...linkImports(context, this.init.links, this.#componentOf),
+      ...linkImports(context, this.init.name, this.init.links, this.#componentOf),
     }
-    const { signal } = context
-    for (const capability of this.#capabilities) {
-      Object.assign(imports, capability.prepare({ signal, streams: wasi.streams }))
+    const given: InstanceContext = {
+      signal: context.signal,
+      streams: wasi.streams,
+      get deadlineMs() {
+        return context.deadlineMs
+      },
+      get caller() {
+        return context.caller
+      },
+      end: (reason) => context.end(reason),
     }
+    for (const capability of this.#capabilities) Object.assign(imports, capability.prepare(given))
     const memories: ShelvedMemory[] = []
     const entries: GuestEntry[] = []
     const exports = this.#instantiate(
@@ -326,9 +327,9 @@ export class CellComponent implements CallableComponent {
 
   #fail(exchange: ServedExchange, thrown: unknown, trapped: boolean): void {
     const reason = describe(thrown)
-    const error = thrown instanceof CalleeFailure ? thrown.first : thrown
-    if (error instanceof PoolBusyError) exchange.fail(503, 'ERR_COMPONENT_BUSY', reason)
-    else if (error instanceof DeadlineError) exchange.fail(504, 'ERR_COMPONENT_DEADLINE', reason)
+    const kind = kindOfFailure(thrown)
+    if (kind === 'busy') exchange.fail(503, 'ERR_COMPONENT_BUSY', reason)
+    else if (kind === 'deadline') exchange.fail(504, 'ERR_COMPONENT_DEADLINE', reason)
     else {
       if (trapped && isTrap(thrown)) {
         this.#vitals.add('traps', 1)

@@ -1,4 +1,4 @@
-import type { InstanceContext } from '../capabilities/capability.ts'
+import type { Caller, InstanceContext } from '../capabilities/capability.ts'
 import type { WasiInstance } from '../wasi/wasi.ts'
 import type { CoreFunction, GuestEntry } from './guest-entry.ts'
 import type { ShelvedMemory } from './memory-shelf.ts'
@@ -11,6 +11,8 @@ export type Instantiate = (
   /** How an exported core function that may suspend is entered; jco's untouched glue does not ask. */
   enter: (fn: CoreFunction) => CoreFunction,
 ) => Record<string, unknown>
+
+const unknownCaller: Caller = { tag: 'unknown' }
 
 type Made = {
   wasi: WasiInstance
@@ -31,6 +33,7 @@ export class CellInstance implements InstanceContext {
   readonly #controller = new AbortController()
   #rejectCall: ((reason: Error) => void) | undefined
   #deadlineMs = Number.POSITIVE_INFINITY
+  #caller: Caller = unknownCaller
 
   constructor(make: (self: CellInstance) => Made) {
     const { wasi, exports, memories, entries } = make(this)
@@ -49,6 +52,10 @@ export class CellInstance implements InstanceContext {
     return this.#deadlineMs
   }
 
+  get caller(): Caller {
+    return this.#caller
+  }
+
   get ended(): boolean {
     return this.#controller.signal.aborted
   }
@@ -57,9 +64,13 @@ export class CellInstance implements InstanceContext {
    * Calls into the guest. Settles also when the guest's own promise never does (jco leaves it so when an import without a result
    * rejects): when the instance is ended.
    */
-  call<T>(enter: () => T | Promise<T>, { deadlineMs }: { deadlineMs: number }): Promise<T> {
+  call<T>(
+    enter: () => T | Promise<T>,
+    { deadlineMs, caller = unknownCaller }: { deadlineMs: number; caller?: Caller | undefined },
+  ): Promise<T> {
     this.settled = false
     this.#deadlineMs = deadlineMs
+    this.#caller = caller
     return new Promise<T>((resolve, reject) => {
       this.#rejectCall = reject
       const result = enter()

@@ -13,10 +13,10 @@ import { Vitals } from './vitals.ts'
 /** Entry of a cell's thread: waits, warm, for its workload, then serves it until it is terminated. */
 const port = parentPort!
 const post = (message: FromCellMain): void => port.postMessage(message)
-const links = new CapabilityLinks(post, async (component, name, fn, args) => {
+const links = new CapabilityLinks(post, async (component, name, fn, args, options) => {
   const target = components.get(component)
   if (target === undefined) throw new Error('the component is not there yet')
-  return target.call(name, fn, args)
+  return target.call(name, fn, args, options)
 })
 const components = new Map<string, CellComponent>()
 const runs = new Map<number, AbortController>()

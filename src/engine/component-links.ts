@@ -11,6 +11,7 @@ import { type CallableComponent, CalleeFailure, isGuestError } from './guest-cal
  */
 export function linkImports(
   caller: CellInstance,
+  callerName: string,
   links: readonly ComponentLink[],
   componentOf: (name: string) => CallableComponent | undefined,
 ): Record<string, object> {
@@ -22,7 +23,11 @@ export function linkImports(
         try {
           const callee = componentOf(component)
           if (callee === undefined) throw new Error('it is not there yet')
-          return await callee.call(exported, fn, args, { deadlineMs: caller.deadlineMs, signal: caller.signal })
+          return await callee.call(exported, fn, args, {
+            deadlineMs: caller.deadlineMs,
+            signal: caller.signal,
+            caller: { tag: 'sibling', val: callerName },
+          })
         } catch (error) {
           if (isGuestError(error)) throw error
           const failure = new CalleeFailure(component, error)

@@ -1,12 +1,7 @@
+import { CallFailure } from '../capabilities/call-failure.ts'
+import type { CallGuestOptions } from '../capabilities/capability.ts'
 import { GuestExit } from '../wasi/wasi.ts'
-
-/** How one exported function of a guest is called. */
-export type GuestCall = {
-  /** By `performance.now()`; the component's own request timeout holds beside it. */
-  readonly deadlineMs?: number
-  /** Ends the call and the instance it is in. */
-  readonly signal?: AbortSignal
-}
+import { PoolBusyError } from './instance-pool.ts'
 
 /** What calls a component's exported functions; a component of a cell is one. */
 export interface CallableComponent {
@@ -14,7 +9,7 @@ export interface CallableComponent {
    * @param name an exported interface, with or without version; `fn` in jco's mapping, as arguments and result are
    * @throws what the guest returned as `err`, with a `payload`; else what ended the call
    */
-  call(name: string, fn: string, args: readonly unknown[], options?: GuestCall): Promise<unknown>
+  call(name: string, fn: string, args: readonly unknown[], options?: CallGuestOptions): Promise<unknown>
 }
 
 /** The call took longer than its deadline. */
@@ -42,5 +37,18 @@ export function isGuestError(error: unknown): boolean {
 
 /** Whether the guest itself failed; what a component that it called did is told of that one. */
 export function isTrap(error: unknown): boolean {
-  return !(error instanceof DeadlineError || error instanceof GuestExit || error instanceof CalleeFailure)
+  return !(
+    error instanceof DeadlineError ||
+    error instanceof GuestExit ||
+    error instanceof CalleeFailure ||
+    error instanceof CallFailure
+  )
+}
+
+/** What the one who asked is told: the instance pool or a callee was busy, a deadline has passed, or neither. */
+export function kindOfFailure(thrown: unknown): CallFailure['kind'] {
+  const error = thrown instanceof CalleeFailure ? thrown.first : thrown
+  if (error instanceof PoolBusyError) return 'busy'
+  if (error instanceof DeadlineError) return 'deadline'
+  return error instanceof CallFailure ? error.kind : 'failed'
 }

@@ -1,4 +1,4 @@
-import type { Capability } from '../capabilities/capability.ts'
+import type { Capability, ListedInterfaces } from '../capabilities/capability.ts'
 import { parseInterfaceName, servesInterface } from '../engine/component-imports.ts'
 import type { ComponentDescription } from '../engine/engine.ts'
 import { HeraldError } from '../errors/herald-error.ts'
@@ -10,6 +10,8 @@ export type Grant = {
   readonly entries: readonly [HostInterface, ...HostInterface[]]
   /** Of the capability's `handles`, those that the component exports, without version. */
   readonly exported: readonly string[]
+  /** Of a capability with `servesListed`. */
+  readonly listed?: ListedInterfaces
 }
 
 /**

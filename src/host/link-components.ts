@@ -16,7 +16,7 @@ type Found = { readonly component: LinkableComponent; readonly exported: WitInte
 
 /**
  * Which component of a workload serves what another one imports. What the host serves itself is the host's; an entry of `hostInterfaces` for
- * the interface may say `component: NAME` where several export it, or `workload: …` for one that runs elsewhere. Imports that nobody
+ * the interface may say `component: NAME` where several export it, or `callee: …` for one that runs elsewhere. Imports that nobody
  * serves are left to the engine, which refuses them.
  * @param hostServed interfaces of the host, with or without version
  * @returns links by the importing component's name
@@ -34,7 +34,7 @@ export function linkComponents(
       if (unsupportedWasi([wanted]) !== undefined || hostServed.some((served) => servesInterface(served, wanted.name)))
         continue
       const entry = hostInterfaces.find((each) => allows(each, wanted.name))
-      if (entry?.config.workload !== undefined) continue
+      if (entry?.config.callee !== undefined) continue
       const found = choose(importing, wanted, components, entry?.config.component)
       if (found === undefined) continue
       checkTypes(importing, wanted, found)

@@ -13,6 +13,7 @@ import {
 } from '../manifest/workload.ts'
 import { wasiInterfaces } from '../wasi/wasi-interfaces.ts'
 import { type Grant, grantImports } from './grant-imports.ts'
+import { grantListed } from './grant-listed.ts'
 import { linkComponents } from './link-components.ts'
 
 /** A component that was read and checked, before anything of it runs. */
@@ -62,7 +63,14 @@ export async function prepareComponents(
         signal,
         pullPolicy: unit.imagePullPolicy,
       })
-      return { name, unit, isService, bytes, digest, description: await context.engine.inspect(bytes, { signal, quick: true }) }
+      return {
+        name,
+        unit,
+        isService,
+        bytes,
+        digest,
+        description: await context.engine.inspect(bytes, { signal, quick: true }),
+      }
     }),
   )
   const served = [...wasiInterfaces, ...context.capabilities.flatMap(({ interfaces }) => interfaces)]
@@ -70,7 +78,8 @@ export async function prepareComponents(
   const linked = new Set([...links.values()].flat().map(({ component }) => component))
   return read.map(({ name, unit, isService, bytes, digest, description }) => {
     const handled = context.capabilities.flatMap(({ handles = [] }) => handles)
-    const role = roleOf(name, description, isService, handled)
+    const listed = grantListed(name, description, context.capabilities, workload.hostInterfaces, served)
+    const role = roleOf(name, description, isService, handled, listed)
     return {
       facts: {
         lattice: context.lattice,
@@ -85,7 +94,7 @@ export async function prepareComponents(
       },
       bytes,
       role,
-      grants: grantImports(name, description, context.capabilities, workload.hostInterfaces),
+      grants: [...grantImports(name, description, context.capabilities, workload.hostInterfaces), ...listed],
       links: links.get(name) ?? [],
       limits: limitsOf(unit, context.limits),
       resources: unit.resources,
@@ -100,12 +109,14 @@ function roleOf(
   description: ComponentDescription,
   isService: boolean,
   handled: readonly string[],
+  listed: readonly Grant[],
 ): PreparedComponent['role'] {
   const runs = exports(description, 'wasi:cli/run@0.2.0')
   const handles = exports(description, 'wasi:http/incoming-handler@0.2.0')
   if (isService && runs) return 'service'
   if (!isService && handles) return 'http'
   if (!isService && handled.some((wanted) => exports(description, wanted))) return 'handler'
+  if (!isService && listed.some((grant) => (grant.listed?.exports.length ?? 0) > 0)) return 'handler'
   if (!isService && runs) return 'run'
   if (!isService && callableExports(description).length > 0) return 'callee'
   const found = description.exports.map((interface_) => interface_.name).join(', ')

@@ -1,7 +1,9 @@
+import { parseInterfaceName } from '../engine/component-imports.ts'
 import type { Cell, ComponentSpec, Engine } from '../engine/engine.ts'
 import { parseCellSettings } from '../manifest/cell-settings.ts'
 import type { Workload } from '../manifest/workload.ts'
 import type { Log } from '../observability/log.ts'
+import type { Grant } from './grant-imports.ts'
 import { mountVolumes } from './mount-volumes.ts'
 import type { PreparedComponent } from './prepare-components.ts'
 
@@ -20,6 +22,17 @@ export type ReplicaContext = {
   readonly idleTimeoutMs: number
 }
 
+function servedBy({ capability, listed }: Grant): readonly string[] {
+  return [...capability.interfaces, ...(listed?.imports ?? []).map(({ name }) => name)]
+}
+
+function waitsOf({ capability, listed }: Grant): readonly string[] {
+  const own = (listed?.imports ?? []).flatMap(({ name, functions }) =>
+    functions.map((fn) => `${parseInterfaceName(name).base}#${fn.name}`),
+  )
+  return [...capability.waits, ...own]
+}
+
 /** Configures capabilities, mounts volumes and starts a cell; releases all of it when one of them fails. @throws HeraldError */
 export async function startReplica(
   workload: Workload,
@@ -33,8 +46,11 @@ export async function startReplica(
   const specs: ComponentSpec[] = []
   for (const { facts, bytes, grants, links, limits, resources } of components) {
     const bindings = []
-    for (const { capability, entries, exported } of grants) {
-      const binding = await capability.configure(facts, entries, { signal, exported, localConfig: resources.config })
+    for (const { capability, entries, exported, listed } of grants) {
+      const binding = await capability.configure(facts, entries, {
+        ...{ signal, exported, localConfig: resources.config },
+        ...(listed !== undefined && { listed }),
+      })
       stack.defer(() => binding.release())
       bindings.push(binding)
     }
@@ -49,8 +65,8 @@ export async function startReplica(
       allowedHostLoopbackPorts: resources.allowedHostLoopbackPorts,
       preopens: volumes.preopensOf(resources.volumeMounts),
       bindings,
-      capabilityInterfaces: grants.flatMap(({ capability }) => capability.interfaces),
-      capabilityWaits: grants.flatMap(({ capability }) => capability.waits),
+      capabilityInterfaces: grants.flatMap(servedBy),
+      capabilityWaits: grants.flatMap(waitsOf),
       links,
     })
   }

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { createHeraldIdentityCapability } from '../../src/capabilities/herald-identity/herald-identity-capability.ts'
+import { systemClock } from '../../src/clock/clock.ts'
 import { isHeraldError } from '../../src/errors/herald-error.ts'
+import type { ComponentIdentity } from '../../src/identity/svid-source.ts'
+import type { Log } from '../../src/observability/log.ts'
 import { type CapabilityHouse, type HouseWorkload, openCapabilityHouse } from '../capabilities/capability-house.ts'
 import { guestInC, watComponent } from '../engine/guests/build-guest.ts'
 
@@ -18,10 +22,18 @@ const memory = `(memory (export "memory") 1)
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))`
 const runs = `(func (export "wasi:cli/run@0.2.0#run") (result i32) (i32.const 0))`
 const runWit = 'package wasi:cli@0.2.0 { interface run { run: func() -> result; } }'
+/** What the callee asks who called it. */
+const callerInterface = '{namespace: herald, package: identity, interfaces: [caller]}'
 let house: CapabilityHouse
 
+const capabilities = (log: Log) => {
+  const identity = { release: () => {} } as ComponentIdentity
+  const verifier = { verify: () => assert.fail('not asked') }
+  return [createHeraldIdentityCapability({ svids: { open: () => identity }, verifier, clock: systemClock, log })]
+}
+
 before(async () => {
-  house = await openCapabilityHouse(() => [], {
+  house = await openCapabilityHouse(capabilities, {
     guests: {
       ...{ caller, callee, twin: callee },
       stranger: shaped('record account { name: string, cents: u64 } get: func() -> account;'),
@@ -38,7 +50,12 @@ before(async () => {
 after(() => house[Symbol.asyncDispose]())
 
 const deploy = (options: Partial<HouseWorkload> = {}) =>
-  house.deploy({ component: 'caller', beside: ['callee'], ...options })
+  house.deploy({
+    component: 'caller',
+    beside: ['callee'],
+    ...options,
+    interfaces: [callerInterface, ...(options.interfaces ?? [])],
+  })
 
 async function refusal(options: Partial<HouseWorkload>): Promise<{ code: string; text: string }> {
   try {
@@ -80,6 +97,11 @@ test('bytes arrive as they were sent, whatever their number', async () => {
     assert.equal((await guest.get('/echo', { size: String(size) })).text, 'equal')
 })
 
+test('the callee is told which component of its workload called it', async () => {
+  await using guest = await deploy()
+  assert.equal((await guest.get('/who')).text, 'sibling caller')
+})
+
 test('calls run at once, each on an instance of the callee’s own', async () => {
   await using guest = await deploy({ poolSize: 4 })
   const asked = Array.from({ length: 12 }, () => guest.get('/wait', { ms: '50' }))
@@ -104,11 +126,16 @@ test('a trap of the callee ends the call of its caller, which does not go on, an
 })
 
 test('the deadline of a request holds for what it calls', async () => {
-  await using short = await openCapabilityHouse(() => [], {
+  await using short = await openCapabilityHouse(capabilities, {
     guests: { caller, callee },
     limits: { requestTimeoutMs: 200 },
   })
-  await using guest = await short.deploy({ component: 'caller', beside: ['callee'], poolSize: 1 })
+  await using guest = await short.deploy({
+    component: 'caller',
+    beside: ['callee'],
+    poolSize: 1,
+    interfaces: [callerInterface],
+  })
   assert.equal((await guest.get('/wait', { ms: '60000' })).status, 504)
   await eventually(() => assert.equal(guest.handle.status().metrics[0]?.inFlight, 0))
   assert.equal((await guest.get('/wait', { ms: '0' })).text, '1', 'the instance that waited is gone')

@@ -224,7 +224,7 @@ test('herald inspect knows the interfaces of every capability a host is given', 
   await using heraldIdentity = createHeraldIdentityCapability({ ...options, verifier })
   await using credentials = createCredentialsCapability(options)
   await using egress = createEgressCapability(options)
-  await using backed = createBackedCapabilities(options)
+  await using backed = createBackedCapabilities({ ...options, verifier })
   assert.deepEqual(
     capabilityInterfaces,
     [identity, heraldIdentity, credentials, egress, ...backed.all].flatMap(({ name, interfaces }) =>

@@ -34,7 +34,9 @@ export function createHeraldIdentityCapability(options: HeraldIdentityCapability
 
   return {
     name: 'herald-identity',
-    interfaces: ['component', 'verifier', 'x509'].map((name) => `herald:identity/${name}@${heraldIdentityVersion}`),
+    interfaces: ['component', 'verifier', 'x509', 'caller'].map(
+      (name) => `herald:identity/${name}@${heraldIdentityVersion}`,
+    ),
     waits: [
       'herald:identity/component#subject',
       'herald:identity/verifier#verify',

@@ -29,8 +29,12 @@ export function openCapability(_config: unknown, channel: CellChannel): CellCapa
   const busy = 'the host could not be asked: try again'
 
   return {
-    prepare({ signal }) {
+    prepare(instance) {
+      const { signal } = instance
       return {
+        'herald:identity/caller': {
+          current: () => instance.caller ?? { tag: 'unknown' },
+        },
         'herald:identity/component': {
           subject: () => ask('subject', undefined, { tag: 'io', val: busy }, signal),
         },

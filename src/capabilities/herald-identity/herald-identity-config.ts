@@ -3,7 +3,7 @@ import type { HostInterface } from '../../manifest/host-interface.ts'
 import { parseSpiffeId, type SpiffeId } from '../../spiffe/spiffe-id.ts'
 
 export const heraldIdentityVersion = '0.1.0'
-const interfaceNames = ['component', 'verifier', 'x509']
+const interfaceNames = ['caller', 'component', 'verifier', 'x509']
 
 /** What the entries of `herald:identity` say: nothing but, perhaps, the one SPIFFE ID to accept. @throws ERR_IDENTITY_CONFIG_INVALID */
 export function parseHeraldIdentityConfig(entries: readonly HostInterface[]): {

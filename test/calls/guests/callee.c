@@ -1,5 +1,5 @@
 // What is called: each function is one behaviour that the tests of calls look at.
-#include "canonical-abi.h"
+#include "buffer.h"
 
 IMPORT("wasi:io/poll@0.2.12", "[method]pollable.block") void pollable_block(handle self);
 IMPORT("wasi:io/poll@0.2.12", "[resource-drop]pollable") void pollable_drop(handle self);
@@ -7,7 +7,15 @@ IMPORT("wasi:clocks/monotonic-clock@0.2.12", "subscribe-duration") handle subscr
 
 #define FAULTS "test:calls/faults@0.1.0"
 
+// variant origin
+typedef struct {
+  uint8_t kind;
+  text name;
+} origin;
+IMPORT("herald:identity/caller@0.1.0", "current") void caller_current(origin *found);
+
 static uint32_t calls;
+static char space[4096];
 
 EXPORT(FAULTS "#trap")
 void trap(void) { __builtin_trap(); }
@@ -46,6 +54,21 @@ const text *echo(const char *bytes, uint32_t length) {
   static text answer;
   calls++;
   answer = (text){bytes, length};
+  arena_reset();
+  return &answer;
+}
+
+EXPORT(FAULTS "#who")
+const text *who(void) {
+  static text answer;
+  static const text kinds[] = {TEXT("unknown"), TEXT("sibling "), TEXT("component ")};
+  origin found;
+  calls++;
+  caller_current(&found);
+  buffer said = {space, 0, sizeof space, false};
+  put(&said, kinds[found.kind]);
+  if (found.kind > 0) put(&said, found.name);
+  answer = (text){said.at, said.length};
   arena_reset();
   return &answer;
 }

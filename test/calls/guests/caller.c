@@ -15,6 +15,7 @@ typedef struct {
 IMPORT(FAULTS, "trap") void trap(void);
 IMPORT(FAULTS, "refuse") void refuse(const char *why, uint32_t length, refused *answer);
 IMPORT(FAULTS, "wait") uint32_t wait_ms(uint64_t ms);
+IMPORT(FAULTS, "who") void who(text *answer);
 IMPORT(FAULTS, "echo") void echo(const char *bytes, uint32_t length, text *answer);
 
 static const text plain = TEXT("text/plain; charset=utf-8");
@@ -53,6 +54,11 @@ void handle_request(handle request, handle out) {
     bool equal = answer.length == size;
     for (uint32_t i = 0; equal && i < size; i++) equal = answer.at[i] == (char)(i * 7);
     return respond(out, equal ? 200 : 500, plain, equal ? TEXT("equal") : TEXT("different"));
+  }
+  if (same(asked.path, TEXT("/who"))) {
+    text answer;
+    who(&answer);
+    return respond(out, 200, plain, answer);
   }
   if (same(asked.path, TEXT("/requests"))) return respond_number(out, requests);
   respond(out, 404, plain, TEXT("no such path"));

@@ -1,0 +1,110 @@
+import type { Clock } from '../../clock/clock.ts'
+import { HeraldError } from '../../errors/herald-error.ts'
+import type { JwtVerifier } from '../../identity/jwt-verifier.ts'
+import type { ComponentIdentity, SvidSource } from '../../identity/svid-source.ts'
+import type { Lattice } from '../../lattice/lattice.ts'
+import type { Log } from '../../observability/log.ts'
+import type { SpiffeId } from '../../spiffe/spiffe-id.ts'
+import { fingerprintOf } from '../../wit/fingerprint.ts'
+import type { Capability, ListedInterface } from '../capability.ts'
+import type { CalledInterface } from './call-messages.ts'
+import { CallerTokens } from './caller-tokens.ts'
+import { CallsBinding } from './calls-binding.ts'
+import { parseCallsEntry } from './calls-config.ts'
+import { IncomingCalls, type OfferedInterface } from './incoming-calls.ts'
+import { type CallTarget, OutgoingCalls } from './outgoing-calls.ts'
+
+export type CallsCapabilityOptions = {
+  /** Stays with its owner. */
+  readonly svids: Pick<SvidSource, 'open'>
+  readonly verifier: JwtVerifier
+  /** Default: none, and every workload that calls elsewhere, or is called from there, is refused. */
+  readonly lattice?: (() => Lattice) | undefined
+  readonly clock: Clock
+  readonly log: Log
+  /** 0 ≤ x < 1; spreads retries. Default: Math.random. */
+  readonly random?: () => number
+}
+
+/** Calls between components of different workloads, on one host or several: over NATS, with the caller's JWT-SVID. */
+export function createCallsCapability(options: CallsCapabilityOptions): Capability {
+  const { svids, verifier, clock, random = Math.random } = options
+  const open = new Set<CallsBinding>()
+  return {
+    name: 'calls',
+    interfaces: [],
+    waits: [],
+    servesListed: true,
+    async start() {},
+    async configure(component, _entries, { signal, listed = { imports: [], exports: [] } }) {
+      using stack = new DisposableStack()
+      const lattice = options.lattice?.()
+      if (lattice === undefined) {
+        const [{ name } = { name: '' }] = [...listed.imports, ...listed.exports]
+        throw new HeraldError('ERR_CAPABILITY_CONFIG', `calls of ${name} go over NATS, and this host has none`, {
+          hint: 'start it with --nats, or put both components into one workload',
+        })
+      }
+      const { namespace, workloadName, componentName } = component
+      const log = options.log.child({ namespace, workload: workloadName, component: componentName })
+      const identities = new Map<string, ComponentIdentity>()
+      const identityOf = (spiffeId: ReturnType<typeof parseCallsEntry>['spiffeId']): ComponentIdentity => {
+        const known = identities.get(spiffeId ?? '')
+        if (known !== undefined) return known
+        const identity = svids.open(component, { spiffeId })
+        stack.defer(() => identity.release())
+        identities.set(spiffeId ?? '', identity)
+        return identity
+      }
+
+      const targets = listed.imports.map((each): CallTarget => {
+        const { callee, spiffeId, timeoutMs, maxInFlight } = parseCallsEntry(each.entry)
+        return { ...calledOf(each), callee: callee!, identity: identityOf(spiffeId), timeoutMs, maxInFlight }
+      })
+      const offered: OfferedInterface[] = []
+      let self: SpiffeId | undefined
+      for (const each of listed.exports) {
+        const { callers, spiffeId, timeoutMs, maxInFlight } = parseCallsEntry(each.entry)
+        offered.push({ ...calledOf(each), callers, timeoutMs, maxInFlight })
+        // The address is what the authority says, not what the manifest does: nobody takes another's calls.
+        const own = await identityOf(spiffeId).fetchSubject({ signal })
+        if (self !== undefined && self !== own) {
+          throw new HeraldError(
+            'ERR_CAPABILITY_CONFIG',
+            `component ${componentName} would be called by two SPIFFE IDs`,
+            {
+              hint: 'give its entries the same spiffe-id',
+            },
+          )
+        }
+        self = own
+      }
+      const owned = stack.move()
+      const binding = new CallsBinding({
+        config: { imports: listed.imports.map(calledOf), exports: listed.exports.map(calledOf) },
+        outgoing: new OutgoingCalls({ targets, lattice, clock, log, random }),
+        openIncoming: (send) => {
+          if (self === undefined) return undefined
+          const tokens = new CallerTokens(self, { verifier, clock })
+          return new IncomingCalls({ self, offered, tokens, lattice, clock, log, send })
+        },
+        onRelease: () => {
+          open.delete(binding)
+          owned.dispose()
+        },
+      })
+      open.add(binding)
+      return binding
+    },
+    async [Symbol.asyncDispose]() {
+      for (const binding of [...open]) binding.release()
+    },
+  }
+}
+
+function calledOf({
+  name,
+  functions,
+}: ListedInterface): CalledInterface & { readonly fingerprints: readonly string[] } {
+  return { name, functions, fingerprints: functions.map(fingerprintOf) }
+}

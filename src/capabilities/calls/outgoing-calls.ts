@@ -1,0 +1,157 @@
+import { randomBytes } from 'node:crypto'
+import type { Clock } from '../../clock/clock.ts'
+import { isHeraldError } from '../../errors/herald-error.ts'
+import type { ComponentIdentity } from '../../identity/svid-source.ts'
+import { callCancelSubject, callSubject } from '../../lattice/call-subjects.ts'
+import type { Lattice } from '../../lattice/lattice.ts'
+import type { Log } from '../../observability/log.ts'
+import type { SpiffeId } from '../../spiffe/spiffe-id.ts'
+import { type CallAnswer, type CallRefusal, callRefusals, encodeCall, parseAnswer } from './call-frame.ts'
+import type { CalledInterface, OutgoingAnswer, OutgoingCall } from './call-messages.ts'
+
+/** One interface that is served elsewhere. */
+export type CallTarget = CalledInterface & {
+  /** Of the functions' types, in their order. */
+  readonly fingerprints: readonly string[]
+  readonly callee: SpiffeId
+  /** Whose token goes with it. */
+  readonly identity: ComponentIdentity
+  readonly timeoutMs: number
+  readonly maxInFlight: number
+}
+
+export type OutgoingCallsOptions = {
+  readonly targets: readonly CallTarget[]
+  readonly lattice: Lattice
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: () => number
+}
+
+/** Pauses before a call that certainly did not run is tried again, ms. */
+const retryPausesMs = [10, 50, 200]
+const maxArgsBytes = 16 * 2 ** 20
+
+type Failure = Extract<OutgoingAnswer, { kind: 'failed' }>
+
+/** Calls that a component makes, with its token. A call runs at most once: after an error that is not a refusal nobody knows whether it ran. */
+export class OutgoingCalls {
+  readonly #options: OutgoingCallsOptions
+  #inFlight = 0
+
+  constructor(options: OutgoingCallsOptions) {
+    this.#options = options
+  }
+
+  /** Never rejects but with the signal's reason, or for what no cell sends. */
+  async call(payload: unknown, signal: AbortSignal): Promise<OutgoingAnswer> {
+    const { interface: at, function: fn, args, budgetMs } = payload as OutgoingCall
+    const target = this.#options.targets[at]
+    if (target?.functions[fn] === undefined || !(args instanceof Uint8Array) || typeof budgetMs !== 'number')
+      throw new TypeError('no such call')
+    if (args.length > maxArgsBytes) return failed('failed', 'the arguments are larger than any message')
+    if (this.#inFlight >= target.maxInFlight) return failed('busy', 'too many calls are in progress')
+    this.#inFlight += 1
+    try {
+      return await this.#tryCall(target, fn, args, budgetMs, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      return this.#failureOf(target, error)
+    } finally {
+      this.#inFlight -= 1
+    }
+  }
+
+  async #tryCall(
+    target: CallTarget,
+    fn: number,
+    args: Uint8Array,
+    budgetMs: number,
+    signal: AbortSignal,
+  ): Promise<OutgoingAnswer> {
+    const { clock, random } = this.#options
+    const deadline = Math.floor(clock.nowMs() + Math.min(Math.max(1, budgetMs), target.timeoutMs))
+    let askedAgain = false
+    for (let attempt = 0; ; attempt++) {
+      const answer = await this.#send(target, fn, args, deadline, signal)
+      if (answer.kind === 'returned') return { kind: 'returned', bytes: answer.bytes.slice() }
+      const pauseMs = retryPausesMs[attempt]
+      const mayRetry = !callRefusals[answer.refusal].started && pauseMs !== undefined
+      if (mayRetry && answer.refusal === 'denied' && !askedAgain) {
+        askedAgain = true
+        await target.identity.refetchJwtSvid([target.callee], { signal })
+      } else if (!mayRetry || (answer.refusal !== 'busy' && answer.refusal !== 'stopping')) {
+        return this.#told(target, answer.refusal, answer.message)
+      }
+      const waitMs = (pauseMs ?? 0) * (0.5 + random())
+      if (clock.nowMs() + waitMs >= deadline) return this.#told(target, answer.refusal, answer.message)
+      await clock.sleep(waitMs, { signal })
+    }
+  }
+
+  async #send(
+    target: CallTarget,
+    fn: number,
+    args: Uint8Array,
+    deadline: number,
+    signal: AbortSignal,
+  ): Promise<CallAnswer> {
+    const { lattice, clock } = this.#options
+    const { callee, identity } = target
+    const { svid } = await identity.fetchJwtSvid([callee], { signal })
+    const timeoutMs = deadline - clock.nowMs()
+    if (timeoutMs <= 0) return { kind: 'refused', refusal: 'deadline', message: 'the time was up before it was sent' }
+    const id = randomBytes(16).toString('hex')
+    const head = {
+      ...{ id, interface: target.name, function: target.functions[fn]!.name, types: target.fingerprints[fn]! },
+      ...{ deadline, token: svid.reveal() },
+    }
+    const frame = encodeCall(head, args)
+    try {
+      const answer = parseAnswer(await lattice.request(callSubject(callee), frame, { timeoutMs, signal }))
+      return answer ?? { kind: 'refused', refusal: 'failed', message: 'the answer is of no form that is known here' }
+    } catch (error) {
+      if (isHeraldError(error) && error.code === 'ERR_LATTICE_NO_RESPONDERS')
+        return { kind: 'refused', refusal: 'stopping', message: 'nobody serves it now' }
+      if (signal.aborted || (isHeraldError(error) && error.code === 'ERR_LATTICE_TIMEOUT')) this.#cancel(callee, id)
+      throw error
+    }
+  }
+
+  #cancel(callee: SpiffeId, id: string): void {
+    try {
+      this.#options.lattice.publish(callCancelSubject(callee), Buffer.from(id))
+    } catch {
+      // Without a connection nobody can be told: the deadline ends it.
+    }
+  }
+
+  #failureOf(target: CallTarget, error: unknown): Failure {
+    if (!isHeraldError(error)) {
+      this.#options.log.error({ event: 'call.failed', callee: target.callee, err: error }, 'a call failed')
+      return failed('failed', 'the host failed: ask its operator (ERR_INTERNAL)')
+    }
+    switch (error.code) {
+      case 'ERR_LATTICE_TIMEOUT':
+        return this.#told(target, 'deadline', 'no answer in time')
+      case 'ERR_LATTICE_UNREACHABLE':
+      case 'ERR_LATTICE_CLOSED':
+        return this.#told(target, 'busy', 'NATS cannot be reached')
+      case 'ERR_LATTICE_PAYLOAD_TOO_LARGE':
+        return this.#told(target, 'too-large', 'the arguments are larger than NATS takes')
+      default:
+        return this.#told(target, 'failed', `${error.message} (${error.code})`)
+    }
+  }
+
+  #told({ callee, name }: CallTarget, refusal: CallRefusal, message: string): Failure {
+    const { log } = this.#options
+    log.warn({ event: 'call.refused', callee, interface: name, refusal, reason: message }, 'a call was not answered')
+    const as = refusal === 'busy' || refusal === 'stopping' ? 'busy' : refusal === 'deadline' ? 'deadline' : 'failed'
+    return failed(as, `${callee} did not answer (${refusal}): ${message}`)
+  }
+}
+
+function failed(as: Failure['as'], message: string): Failure {
+  return { kind: 'failed', as, message }
+}
