@@ -59,7 +59,7 @@ export const notRun: readonly NotRun[] = [
     ['aws', 'an AWS account: the trust policy is evaluated as IAM does in test/federation/trust-applied'],
     ['az', 'an Entra tenant: test/federation/exchange-contract has a stand-in for its token endpoint'],
     ['gcloud', 'a Google Cloud project: test/federation/exchange-contract has a stand-in for its STS'],
-    ['kafka-acls.sh', 'a Kafka cluster, which is no server of the test run'],
+    ['kafka-acls.sh', 'a Kafka: test/federation/trust-kafka does the same on a real one'],
     ['kcadm.sh', 'a Keycloak: test/federation/trust-keycloak sends the same files to a real one'],
     ['mc', "MinIO's client: test/federation/trust-applied gives the same policy to a real MinIO"],
     ['vault', 'a Vault, which could not be built here: test/federation/exchange-contract has a stand-in'],
