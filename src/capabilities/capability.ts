@@ -189,10 +189,20 @@ export class RequestSigningError extends Error {
 
 /** Streams of `wasi:io/streams` that belong to one instance, for interfaces that give some to the guest. */
 export interface InstanceStreams {
-  /** An input-stream over bytes that are there already. */
-  input(bytes: Uint8Array): object
-  /** An output-stream. What `write` throws the guest sees as the failure of its write; `close` is called once, when the guest drops it. */
-  output(sink: { write(bytes: Uint8Array): void; close(): void }): object
+  /** An input-stream over bytes that are there already, or that come a piece at a time: one piece is read ahead of the guest. */
+  input(source: Uint8Array | PulledBytes): object
+  /**
+   * An output-stream. What `write` throws the guest sees as the failure of its write; while its promise is open the guest cannot write more.
+   * `close` is called once, when the guest drops it.
+   */
+  output(sink: { write(bytes: Uint8Array): Promise<void> | undefined; close(): void }): object
+}
+
+export interface PulledBytes {
+  /** `undefined` at the end. What it throws the guest sees as the failure of its read. */
+  read(): Promise<Uint8Array | undefined>
+  /** The guest dropped the stream. */
+  close(): void
 }
 
 export interface InstanceContext {

@@ -1,16 +1,24 @@
 import { DiscardPolicy, type NatsConnection, NatsError, type ObjectStore, StorageType } from 'nats'
 import { HeraldError } from '../errors/herald-error.ts'
 import { fromNatsError } from './nats-errors.ts'
+import { deleteObject, forClient, readObject, writeObject } from './object-pieces.ts'
 
 export type ObjectFacts = { readonly name: string; readonly size: number; readonly modifiedAt: Date }
+
+export type ObjectPieces = {
+  readonly size: number
+  /** `undefined` at the end; the last piece comes only when all of them have the object's digest. @throws ERR_LATTICE_… */
+  next(): Promise<Uint8Array | undefined>
+}
 
 /** One object bucket of JetStream. Names are any text. All functions throw ERR_LATTICE_… */
 export interface ObjectBucket {
   readonly createdAt: Date
   info(name: string): Promise<ObjectFacts | undefined>
-  /** All of it; checked against its digest. */
-  get(name: string): Promise<Uint8Array | undefined>
-  put(name: string, bytes: Uint8Array): Promise<void>
+  /** A piece at a time, each asked for when it is wanted. */
+  read(name: string): Promise<ObjectPieces | undefined>
+  /** Whole or not at all: when `next` throws, nothing of it stays. `undefined` is the end. */
+  write(name: string, next: () => Promise<Uint8Array | undefined>): Promise<void>
   /** Whether there was one. */
   delete(name: string): Promise<boolean>
   list(): Promise<ObjectFacts[]>
@@ -73,20 +81,26 @@ export async function openObjectBucket(
     createdAt: new Date(createdAt),
     info: (object) =>
       attempt('ask', async () => {
-        const info = await (await store()).info(object)
+        const info = await (await store()).info(forClient(object))
         return info === null || info.deleted ? undefined : toFacts(info)
       }),
-    get: (object) => attempt('read', async () => (await (await store()).getBlob(object)) ?? undefined),
-    put: (object, bytes) =>
-      attempt('write', async () => {
-        await (await store()).putBlob({ name: object }, bytes, { timeout: timeoutMs })
+    read: (object) =>
+      attempt('read', async () => {
+        const info = await (await store()).info(forClient(object))
+        if (info === null || info.deleted) return undefined
+        const pieces = await readObject(await live(timeoutMs), name, info)
+        return { size: info.size, next: () => attempt('read', pieces) }
       }),
+    write: async (object, next) => {
+      const connection = await live(timeoutMs)
+      const open = await store()
+      await writeObject(connection, name, { object, next, open, attempt })
+    },
     delete: (object) =>
       attempt('delete from', async () => {
-        const open = await store()
-        const info = await open.info(object)
+        const info = await (await store()).info(forClient(object))
         if (info === null || info.deleted) return false
-        await open.delete(object)
+        await deleteObject(await live(timeoutMs), name, info)
         return true
       }),
     list: () =>

@@ -128,6 +128,7 @@ for (const [backend, config] of Object.entries(configs)) {
       const names = [
         'a b',
         'ü',
+        '漢字 €',
         '*',
         '>',
         '%2e',

@@ -4,7 +4,7 @@ import { connect } from 'nats'
 import { isHeraldError } from '../../src/errors/herald-error.ts'
 import { freePort } from '../support/free-port.ts'
 import { type Nats, startNats } from '../support/nats.ts'
-import { testLattice, until, within } from './lattice-test-setup.ts'
+import { bytesOf, onceOf, testLattice, until, within } from './lattice-test-setup.ts'
 
 type Writes = { readonly acknowledged: Map<string, string>; readonly refused: Map<string, number> }
 
@@ -71,7 +71,7 @@ test('of three nodes with replicated buckets the leader is killed under load: th
   }
   const blobs = await opened()
   const object = Buffer.alloc(300_000, 'a')
-  await blobs.put('before', object)
+  await blobs.write('before', onceOf(object))
 
   const leader = await leaderOfBucketOnly(nodes)
   // A host's connection on the very node that is killed.
@@ -134,13 +134,13 @@ test('of three nodes with replicated buckets the leader is killed under load: th
   const read = async () => {
     for (;;) {
       try {
-        return await (await host.openObjectBucket('files', within(5_000)))!.get('before')
+        return await bytesOf((await host.openObjectBucket('files', within(5_000)))!, 'before')
       } catch (error) {
         if (Date.now() > readEndMs || !isHeraldError(error)) throw error
       }
     }
   }
-  assert.deepEqual(Buffer.from((await read())!), object)
+  assert.deepEqual(await read(), object)
   assert.ok(
     host.events().some(({ event }) => event === 'lattice.reconnecting'),
     'the loss of the connection is in the log',

@@ -1,6 +1,7 @@
 import { systemClock } from '../../src/clock/clock.ts'
 import { type ConnectLatticeOptions, connectLattice } from '../../src/lattice/connect-lattice.ts'
 import type { Lattice } from '../../src/lattice/lattice.ts'
+import type { ObjectBucket } from '../../src/lattice/object-bucket.ts'
 import { createLog, type Log } from '../../src/observability/log.ts'
 import { startLog } from '../support/log.ts'
 
@@ -39,3 +40,18 @@ export async function until(what: string, isTrue: () => boolean, limitMs = 10_00
 }
 
 export const within = (ms: number) => ({ signal: AbortSignal.timeout(ms) })
+
+/** One piece of bytes, and then the end. */
+export function onceOf(bytes: Uint8Array): () => Promise<Uint8Array | undefined> {
+  const pieces = [bytes]
+  return async () => pieces.pop()
+}
+
+/** All of an object. */
+export async function bytesOf(bucket: ObjectBucket, name: string): Promise<Buffer | undefined> {
+  const object = await bucket.read(name)
+  if (object === undefined) return undefined
+  const pieces: Uint8Array[] = []
+  for (let piece = await object.next(); piece !== undefined; piece = await object.next()) pieces.push(piece)
+  return Buffer.concat(pieces)
+}

@@ -4,8 +4,9 @@ import type { Log } from '../../observability/log.ts'
 import type { CellBinding } from '../capability.ts'
 import { cellModule } from '../cell-module.ts'
 import { parseStoreName, storeInBackend } from '../store-name.ts'
-import { type BlobContainer, BlobRefusal, type ContainerSource } from './blob-container.ts'
+import { type BlobContainer, BlobRefusal, type ContainerSource, onceOf } from './blob-container.ts'
 import type { BlobstoreEntry } from './blobstore-config.ts'
+import { OpenObjects } from './open-objects.ts'
 
 /** What the control thread answers a cell; the guest sees the error as it is. */
 export type BlobstoreAnswer = { readonly ok: unknown } | { readonly error: string }
@@ -34,6 +35,7 @@ export class BlobstoreBinding implements CellBinding {
   readonly cellModule = cellModule(import.meta.url, 'blobstore-cell')
   readonly config: BlobstoreCellConfig
   readonly #options: BlobstoreBindingOptions
+  readonly #open = new OpenObjects()
   #released = false
 
   constructor(options: BlobstoreBindingOptions) {
@@ -55,6 +57,16 @@ export class BlobstoreBinding implements CellBinding {
   }
 
   async #act(method: string, [name, first, second, third]: readonly unknown[]): Promise<unknown> {
+    switch (method) {
+      case 'next':
+        return this.#open.next(name)
+      case 'give':
+        return this.#open.give(name, first)
+      case 'finish':
+        return this.#open.finish(name)
+      case 'abandon':
+        return this.#open.abandon(name)
+    }
     const place = this.#place(name)
     switch (method) {
       case 'create': {
@@ -74,10 +86,17 @@ export class BlobstoreBinding implements CellBinding {
         return undefined
       case 'info':
         return container.createdAtMs
-      case 'read':
-        return this.#read(place, container, toName(first), Number(second), Number(third) + 1)
+      case 'read': {
+        const reading = await container.read(toName(first), { start: toOffset(second), end: toOffset(third) + 1 })
+        if (reading === undefined) throw new BlobRefusal('there is no such object')
+        return this.#open.read(reading)
+      }
       case 'write':
-        return container.write(toName(first), toBytes(second, place.entry))
+        return container.write(toName(first), onceOf(toBytes(second, place.entry)))
+      case 'beginWrite': {
+        const { maxObjectBytes } = place.entry
+        return this.#open.write(maxObjectBytes, (next) => container.write(toName(first), next))
+      }
       case 'list':
         return container.list()
       case 'delete': {
@@ -96,8 +115,14 @@ export class BlobstoreBinding implements CellBinding {
         const target = this.#place(second)
         const [from, to] = [toName(first), toName(third)]
         const into = await this.#container(target)
-        const bytes = await this.#read(place, container, from, 0, Number.MAX_SAFE_INTEGER)
-        await into.write(to, toBytes(bytes, target.entry))
+        const reading = await container.read(from, { start: 0, end: Number.MAX_SAFE_INTEGER })
+        if (reading === undefined) throw new BlobRefusal('there is no such object')
+        try {
+          if (reading.size > target.entry.maxObjectBytes) throw tooLarge(target.entry)
+          await into.write(to, reading.next)
+        } finally {
+          await reading.close()
+        }
         const same = target.inBackend === place.inBackend && target.entry === place.entry && from === to
         if (method === 'move' && !same) await container.delete(from)
         return undefined
@@ -105,12 +130,6 @@ export class BlobstoreBinding implements CellBinding {
       default:
         throw new TypeError(`wasi:blobstore has no method ${JSON.stringify(method.slice(0, 40))}`)
     }
-  }
-
-  async #read(place: Place, container: BlobContainer, name: string, start: number, end: number): Promise<Uint8Array> {
-    const bytes = await container.read(name, { start, end, maxBytes: place.entry.maxObjectBytes })
-    if (bytes === undefined) throw new BlobRefusal('there is no such object')
-    return bytes
   }
 
   #place(guestName: unknown): Place {
@@ -152,6 +171,7 @@ export class BlobstoreBinding implements CellBinding {
   release(): void {
     if (this.#released) return
     this.#released = true
+    this.#open.closeAll()
     this.#options.onRelease()
   }
 }
@@ -164,8 +184,18 @@ function toName(name: unknown): string {
   return name
 }
 
-function toBytes(bytes: unknown, { maxObjectBytes }: BlobstoreEntry): Uint8Array {
+function toBytes(bytes: unknown, { maxObjectBytes }: Pick<BlobstoreEntry, 'maxObjectBytes'>): Uint8Array {
   if (!(bytes instanceof Uint8Array)) throw new TypeError('wasi:blobstore: an object is bytes')
-  if (bytes.length > maxObjectBytes) throw new BlobRefusal(`an object is at most ${maxObjectBytes} bytes large`)
+  if (bytes.length > maxObjectBytes) throw tooLarge({ maxObjectBytes })
   return bytes
+}
+
+function tooLarge({ maxObjectBytes }: Pick<BlobstoreEntry, 'maxObjectBytes'>): BlobRefusal {
+  return new BlobRefusal(`an object is at most ${maxObjectBytes} bytes large`)
+}
+
+function toOffset(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
+    throw new TypeError('wasi:blobstore: an offset is a whole number')
+  return value
 }

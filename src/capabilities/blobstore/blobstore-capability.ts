@@ -91,6 +91,7 @@ export function createBlobstoreCapability(options: BlobstoreCapabilityOptions): 
       ),
       ...['object-info', 'clear'].map((name) => `${container}.${name}`),
       'wasi:blobstore/types#[static]outgoing-value.finish',
+      'wasi:blobstore/types#[static]incoming-value.incoming-value-consume-sync',
     ],
     async start() {},
     async configure(component, hostInterfaces) {

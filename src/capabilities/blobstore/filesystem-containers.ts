@@ -4,7 +4,16 @@ import { type FileHandle, mkdir, open, readdir, realpath, rename, rm, stat, unli
 import { join } from 'node:path'
 import { HeraldError } from '../../errors/herald-error.ts'
 import { decodeKey, encodeKey } from '../keyvalue/key-encoding.ts'
-import { type BlobContainer, BlobRefusal, type ContainerSource, maxListed, partOf } from './blob-container.ts'
+import {
+  type BlobContainer,
+  type BlobReading,
+  BlobRefusal,
+  type ContainerSource,
+  maxListed,
+  type NextBytes,
+  partOf,
+  pieceBytes,
+} from './blob-container.ts'
 
 const maxNameLength = 255
 
@@ -46,37 +55,48 @@ class DirectoryContainer implements BlobContainer {
     this.createdAtMs = createdAtMs
   }
 
-  read(name: string, range: { start: number; end: number; maxBytes: number }): Promise<Uint8Array | undefined> {
-    return this.#withFile(name, async (file, { size }) => {
-      const { from, to } = partOf(size, range)
-      const bytes = Buffer.alloc(to - from)
-      let length = 0
-      while (length < bytes.length) {
-        const { bytesRead } = await file.read(bytes, length, bytes.length - length, from + length)
-        if (bytesRead === 0) break
-        length += bytesRead
-      }
-      return new Uint8Array(bytes.buffer, bytes.byteOffset, length)
-    })
+  async read(name: string, range: { start: number; end: number }): Promise<BlobReading | undefined> {
+    const opened = await this.#open(name)
+    if (opened === undefined) return undefined
+    const { file, size } = opened
+    const { from, to } = partOf(size, range)
+    let at = from
+    return {
+      size: to - from,
+      next: () =>
+        attempt(async () => {
+          if (at >= to) return undefined
+          const bytes = Buffer.allocUnsafeSlow(Math.min(pieceBytes, to - at))
+          const { bytesRead } = await file.read(bytes, 0, bytes.length, at)
+          if (bytesRead === 0) throw new BlobRefusal('the object was cut while it was read')
+          at += bytesRead
+          return bytes.subarray(0, bytesRead)
+        }),
+      close: () => file.close().catch(() => {}),
+    }
   }
 
-  write(name: string, bytes: Uint8Array): Promise<void> {
+  async write(name: string, next: NextBytes): Promise<void> {
     const path = this.#path(name)
-    return attempt(async () => {
-      const temporary = join(this.#directory, `.${randomUUID()}`)
-      try {
-        await using file = await open(temporary, 'wx', 0o600)
-        await file.writeFile(bytes)
-      } catch (error) {
-        await unlink(temporary).catch(() => {})
-        throw error
+    const temporary = join(this.#directory, `.${randomUUID()}`)
+    try {
+      await using file = await attempt(() => open(temporary, 'wx', 0o600))
+      for (let piece = await next(); piece !== undefined; piece = await next()) {
+        const bytes = piece
+        await attempt(() => file.writeFile(bytes))
       }
-      await rename(temporary, path)
-    })
+    } catch (error) {
+      await unlink(temporary).catch(() => {})
+      throw error
+    }
+    await attempt(() => rename(temporary, path))
   }
 
-  info(name: string) {
-    return this.#withFile(name, async (_, { size, mtimeMs }) => ({ size, createdAtMs: mtimeMs }))
+  async info(name: string) {
+    const opened = await this.#open(name)
+    if (opened === undefined) return undefined
+    await opened.file.close()
+    return { size: opened.size, createdAtMs: opened.mtimeMs }
   }
 
   async delete(name: string): Promise<void> {
@@ -89,13 +109,16 @@ class DirectoryContainer implements BlobContainer {
     return names.map((name) => decodeKey(name, '%'))
   }
 
-  #withFile<T>(name: string, act: (file: FileHandle, found: { size: number; mtimeMs: number }) => Promise<T>) {
+  /** Links are not followed, and only files are objects. */
+  #open(name: string): Promise<{ file: FileHandle; size: number; mtimeMs: number } | undefined> {
     const path = this.#path(name)
     return attempt(() =>
       ifThere(async () => {
-        await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+        const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
         const found = await file.stat()
-        return found.isFile() ? act(file, found) : undefined
+        if (found.isFile()) return { file, size: found.size, mtimeMs: found.mtimeMs }
+        await file.close()
+        return undefined
       }),
     )
   }

@@ -1,4 +1,12 @@
-import { type BlobContainer, BlobRefusal, type ContainerSource, partOf } from './blob-container.ts'
+import {
+  type BlobContainer,
+  type BlobReading,
+  BlobRefusal,
+  type ContainerSource,
+  type NextBytes,
+  partOf,
+  pieceBytes,
+} from './blob-container.ts'
 
 type Stored = { readonly bytes: Uint8Array; readonly createdAtMs: number }
 
@@ -36,20 +44,43 @@ class MemoryContainer implements BlobContainer {
     this.#maxBytes = maxBytes
   }
 
-  async read(name: string, range: { start: number; end: number; maxBytes: number }) {
+  async read(name: string, range: { start: number; end: number }): Promise<BlobReading | undefined> {
     const found = this.#objects.get(name)
     if (found === undefined) return undefined
     const { from, to } = partOf(found.bytes.length, range)
-    return found.bytes.slice(from, to)
+    let at = from
+    return {
+      size: to - from,
+      async next() {
+        if (at >= to) return undefined
+        const piece = found.bytes.slice(at, Math.min(at + pieceBytes, to))
+        at += piece.length
+        return piece
+      },
+      async close() {},
+    }
   }
 
-  async write(name: string, bytes: Uint8Array) {
-    const more = bytes.length - (this.#objects.get(name)?.bytes.length ?? -name.length)
+  async write(name: string, next: NextBytes) {
+    const pieces: Uint8Array[] = []
+    let length = 0
+    for (let piece = await next(); piece !== undefined; piece = await next()) {
+      pieces.push(piece)
+      length += piece.length
+      this.#more(name, length)
+    }
+    const more = this.#more(name, length)
+    this.#bytes += more
+    this.#objects.set(name, { bytes: Buffer.concat(pieces, length), createdAtMs: Date.now() })
+  }
+
+  /** By how much the container grows. @throws BlobRefusal when that is too much */
+  #more(name: string, length: number): number {
+    const more = length - (this.#objects.get(name)?.bytes.length ?? -name.length)
     if (more > 0 && this.#bytes + more > this.#maxBytes) {
       throw new BlobRefusal(`the container is full: it holds ${this.#maxBytes} bytes`)
     }
-    this.#bytes += more
-    this.#objects.set(name, { bytes, createdAtMs: Date.now() })
+    return more
   }
 
   async info(name: string) {

@@ -1,6 +1,14 @@
 import type { Lattice } from '../../lattice/lattice.ts'
 import type { ObjectBucket } from '../../lattice/object-bucket.ts'
-import { type BlobContainer, BlobRefusal, type ContainerSource, maxListed, partOf } from './blob-container.ts'
+import {
+  type BlobContainer,
+  type BlobReading,
+  BlobRefusal,
+  type ContainerSource,
+  maxListed,
+  type NextBytes,
+  partOf,
+} from './blob-container.ts'
 
 const openTimeoutMs = 10_000
 
@@ -39,19 +47,30 @@ class NatsContainer implements BlobContainer {
     return this.#bucket.createdAt.getTime()
   }
 
-  /** JetStream gives an object whole or not at all; so its whole size counts. */
-  async read(name: string, range: { start: number; end: number; maxBytes: number }): Promise<Uint8Array | undefined> {
-    const info = await this.#bucket.info(name)
-    if (info === undefined) return undefined
-    partOf(info.size, { start: 0, end: info.size, maxBytes: range.maxBytes })
-    const bytes = await this.#bucket.get(name)
-    if (bytes === undefined) return undefined
-    const { from, to } = partOf(bytes.length, range)
-    return bytes.slice(from, to)
+  /** JetStream finds pieces in their order only, so what stands before the part is read and left out. */
+  async read(name: string, range: { start: number; end: number }): Promise<BlobReading | undefined> {
+    const object = await this.#bucket.read(name)
+    if (object === undefined) return undefined
+    const { from, to } = partOf(object.size, range)
+    let at = 0
+    return {
+      size: to - from,
+      async next() {
+        while (at < to) {
+          const piece = await object.next()
+          if (piece === undefined) break
+          const begin = at
+          at += piece.length
+          if (at > from) return piece.subarray(Math.max(0, from - begin), to - begin)
+        }
+        return undefined
+      },
+      async close() {},
+    }
   }
 
-  write(name: string, bytes: Uint8Array): Promise<void> {
-    return this.#bucket.put(name, bytes)
+  write(name: string, next: NextBytes): Promise<void> {
+    return this.#bucket.write(name, next)
   }
 
   async info(name: string) {

@@ -2,7 +2,16 @@ import type { Clock } from '../../clock/clock.ts'
 import { HeraldError } from '../../errors/herald-error.ts'
 import { sha256Hex, signAws } from '../../federation/aws-signature.ts'
 import type { HeldCredentials } from '../credentials/held-credentials.ts'
-import { type BlobContainer, BlobRefusal, type ContainerSource, maxListed } from './blob-container.ts'
+import {
+  type BlobContainer,
+  type BlobReading,
+  BlobRefusal,
+  type ContainerSource,
+  inPiecesOf,
+  maxListed,
+  type NextBytes,
+  pieceBytes,
+} from './blob-container.ts'
 
 export type S3Options = {
   /** `https://s3.eu-central-1.amazonaws.com`, or of what speaks the same protocol; buckets are the first part of the path. */
@@ -50,22 +59,12 @@ class S3Container implements BlobContainer {
     this.createdAtMs = createdAtMs
   }
 
-  async read(name: string, { start, end, maxBytes }: { start: number; end: number; maxBytes: number }) {
-    const info = await this.#client.head(this.#prefix + name)
-    if (info === undefined) return undefined
-    const to = Math.min(end, info.size)
-    if (start >= to) return noBytes
-    if (to - start > maxBytes)
-      throw new BlobRefusal(`more than ${maxBytes} bytes cannot be read at once: read it in parts`)
-    const headers = { range: `bytes=${start}-${to - 1}` }
-    const response = await this.#client.send('GET', this.#prefix + name, { headers, missing: true })
-    if (response === undefined) return undefined
-    // The store may have answered with more than was asked for.
-    return response.subarray(0, to - start)
+  read(name: string, range: { start: number; end: number }) {
+    return this.#client.read(this.#prefix + name, range)
   }
 
-  async write(name: string, bytes: Uint8Array) {
-    await this.#client.send('PUT', this.#prefix + name, { body: bytes })
+  write(name: string, next: NextBytes) {
+    return this.#client.write(this.#prefix + name, next)
   }
 
   info(name: string) {
@@ -82,7 +81,15 @@ class S3Container implements BlobContainer {
   }
 }
 
-type Send = { readonly body?: Uint8Array; readonly headers?: Record<string, string>; readonly missing?: boolean }
+type Send = {
+  readonly body?: Uint8Array
+  readonly headers?: Record<string, string>
+  readonly search?: Readonly<Record<string, string>>
+  readonly signal?: AbortSignal
+}
+
+/** Of an object that is larger, each part is sent by itself. S3 wants 5 MiB at least, and 10,000 parts at most. */
+const partBytes = 5 * 2 ** 20
 
 class S3Client {
   readonly #options: S3Options
@@ -102,30 +109,95 @@ class S3Client {
     }
   }
 
-  /** @returns the body; `undefined` when it is not there and `missing` is allowed */
-  async send(method: string, key: string, options: Send = {}): Promise<Uint8Array | undefined> {
-    const response = await this.#fetch(method, this.#url(key), options)
-    if (response.status === 404 && options.missing) {
+  async send(method: string, key: string, options: Send = {}): Promise<{ text: string; etag: string }> {
+    const response = await this.#fetch(method, this.#url(key, options.search), options)
+    if (!response.ok) throw await refusedBy(response)
+    return { text: await response.text(), etag: response.headers.get('etag') ?? '' }
+  }
+
+  async read(key: string, range: { start: number; end: number }): Promise<BlobReading | undefined> {
+    const idle = new IdleLimit(timeoutMs)
+    const whole = range.start === 0 && range.end >= Number.MAX_SAFE_INTEGER
+    const headers: Record<string, string> = whole
+      ? {}
+      : { range: `bytes=${range.start}-${Math.max(range.start, range.end - 1)}` }
+    const response = await idle.within(this.#fetch('GET', this.#url(key), { headers, signal: idle.signal }))
+    if (response.status === 404 || response.status === 416 || range.end <= range.start) {
       await response.body?.cancel()
-      return undefined
+      // Nothing of the object lies there.
+      return response.status === 404 ? undefined : { size: 0, next: async () => undefined, close: async () => {} }
     }
     if (!response.ok) throw await refusedBy(response)
-    return new Uint8Array(await response.arrayBuffer())
+    const size = Number(response.headers.get('content-length') ?? Number.NaN)
+    const body = response.body?.getReader()
+    if (body === undefined || !Number.isSafeInteger(size) || (!whole && response.status !== 206)) {
+      await body?.cancel()
+      throw new HeraldError(
+        'ERR_CAPABILITY_UNAVAILABLE',
+        'the object store gives no parts of objects, or not their size',
+      )
+    }
+    let left = size
+    return {
+      size,
+      next: inPiecesOf(pieceBytes, async () => {
+        const { value, done } = await idle.within(body.read()).catch((cause: unknown) => {
+          throw this.#unreachable(cause)
+        })
+        if (done && left > 0) throw this.#unreachable(undefined)
+        left -= value?.length ?? 0
+        return done ? undefined : value
+      }),
+      close: () => body.cancel().catch(() => {}),
+    }
+  }
+
+  /** In one piece while it is small, else as a multipart upload, which is given up when something fails. */
+  async write(key: string, next: NextBytes): Promise<void> {
+    const parts = inPiecesOf(partBytes, next)
+    const first = (await parts()) ?? noBytes
+    const second = first.length < partBytes ? undefined : await parts()
+    if (second === undefined) {
+      await this.send('PUT', key, { body: first })
+      return
+    }
+    const { text } = await this.send('POST', key, { search: { uploads: '' } })
+    const uploadId = fromXml(/<UploadId>([^<]+)<\/UploadId>/.exec(text)?.[1] ?? '')
+    if (uploadId === '')
+      throw new HeraldError('ERR_CAPABILITY_UNAVAILABLE', 'the object store began no multipart upload')
+    try {
+      const etags: string[] = []
+      const upload = async (body: Uint8Array): Promise<void> => {
+        const search = { partNumber: String(etags.length + 1), uploadId }
+        etags.push((await this.send('PUT', key, { body, search })).etag)
+      }
+      await upload(first)
+      for (let part: Uint8Array | undefined = second; part !== undefined; part = await parts()) await upload(part)
+      const listed = etags.map(
+        (etag, index) => `<Part><PartNumber>${index + 1}</PartNumber><ETag>${toXml(etag)}</ETag></Part>`,
+      )
+      const body = Buffer.from(`<CompleteMultipartUpload>${listed.join('')}</CompleteMultipartUpload>`)
+      const { text: completed } = await this.send('POST', key, { body, search: { uploadId } })
+      // S3 may begin its answer with 200 and find the error later.
+      const code = /<Error>.*?<Code>([A-Za-z]{1,64})<\/Code>/s.exec(completed)?.[1]
+      if (code !== undefined)
+        throw new HeraldError('ERR_CAPABILITY_UNAVAILABLE', `the object store did not complete an upload (${code})`)
+    } catch (error) {
+      await this.send('DELETE', key, { search: { uploadId } }).catch(() => {})
+      throw error
+    }
   }
 
   async list(prefix: string): Promise<string[]> {
     const keys: string[] = []
     let token: string | undefined
     do {
-      const url = new URL(this.#url(''))
-      url.search = new URLSearchParams({
+      const url = this.#url('', {
         'list-type': '2',
         'encoding-type': 'url',
         prefix,
         ...(token !== undefined && { 'continuation-token': token }),
       })
-        .toString()
-        .replaceAll('+', '%20')
       const response = await this.#fetch('GET', url, {})
       if (!response.ok) throw await refusedBy(response)
       const text = await response.text()
@@ -139,15 +211,28 @@ class S3Client {
     return keys
   }
 
-  #url(key: string): URL {
+  #url(key: string, search: Readonly<Record<string, string>> = {}): URL {
     const { endpoint, bucket } = this.#options
     const path = key.split('/').map(encodeSegment).join('/')
-    return new URL(`${endpoint.origin}/${bucket}/${path}`)
+    const url = new URL(`${endpoint.origin}/${bucket}/${path}`)
+    url.search = new URLSearchParams(search).toString().replaceAll('+', '%20')
+    return url
   }
 
-  async #fetch(method: string, url: URL, { body, headers = {} }: Send): Promise<Response> {
+  #unreachable(cause: unknown): HeraldError {
+    const { host } = this.#options.endpoint
+    return new HeraldError('ERR_CAPABILITY_UNAVAILABLE', `the object store at ${host} cannot be reached`, {
+      hint: 'check endpoint in the workload’s hostInterfaces entry of wasi:blobstore',
+      cause,
+    })
+  }
+
+  async #fetch(
+    method: string,
+    url: URL,
+    { body, headers = {}, signal = AbortSignal.timeout(timeoutMs) }: Send,
+  ): Promise<Response> {
     const { credentials, fetch, region, clock } = this.#options
-    const signal = AbortSignal.timeout(timeoutMs)
     const secret = (await credentials.get(signal)).credentials.reveal()
     if (secret.kind !== 'aws') throw new TypeError('S3 needs AWS credentials')
     const bodySha256 = sha256Hex(body ?? noBytes)
@@ -165,10 +250,30 @@ class S3Client {
         ...(body !== undefined && { body: body as Uint8Array<ArrayBuffer> }),
       })
     } catch (cause) {
-      throw new HeraldError('ERR_CAPABILITY_UNAVAILABLE', `the object store at ${url.host} cannot be reached`, {
-        hint: 'check endpoint in the workload’s hostInterfaces entry of wasi:blobstore',
-        cause,
-      })
+      throw this.#unreachable(cause)
+    }
+  }
+}
+
+/** Aborts when one step takes too long; between steps time does not count: a guest may take its own. */
+class IdleLimit {
+  readonly #controller = new AbortController()
+  readonly #limitMs: number
+
+  constructor(limitMs: number) {
+    this.#limitMs = limitMs
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  async within<T>(step: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.#controller.abort(new Error('no answer in time')), this.#limitMs)
+    try {
+      return await step
+    } finally {
+      clearTimeout(timer)
     }
   }
 }
@@ -185,6 +290,10 @@ function fromXml(text: string): string {
     /&(lt|gt|quot|apos|amp);/g,
     (_, name: string) => ({ lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' })[name] ?? '',
   )
+}
+
+function toXml(text: string): string {
+  return text.replace(/[<>&]/g, (c) => ({ '<': '&lt;', '>': '&gt;', '&': '&amp;' })[c] ?? '')
 }
 
 /** The store's own code and nothing else of its answer. */
