@@ -418,6 +418,24 @@ export const configSections: readonly ConfigSection[] = [
     parse: (config) => parseEgressConfig([entryOf(egress, config)], { loopbackEndpoints: false })[0],
   },
   {
+    title: 'herald:egress, by a client certificate',
+    entry: egress,
+    least: { host: 'https://ledger.example.com', 'client-certificate': 'x509-svid' },
+    known: ['host', 'client-certificate', 'server-spiffe-id', 'spiffe-id'],
+    keys: [
+      key('host', 'https://ledger.example.com', 'as above; https only', { refused: 'http://localhost' }),
+      key('client-certificate', 'x509-svid', "mutual TLS with the component's X.509-SVID", { refused: 'file' }),
+      key(
+        'server-spiffe-id',
+        'spiffe://example.org/ledger',
+        'who the server must be, by the authorities of that trust domain and no others',
+        { refused: 'ledger', fallback: "its host name, by the system's authorities" },
+      ),
+      spiffeId,
+    ],
+    parse: (config) => parseEgressConfig([entryOf(egress, config)], { loopbackEndpoints: false })[0],
+  },
+  {
     title: 'herald:egress, by a provider',
     entry: egress,
     least: {

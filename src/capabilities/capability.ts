@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { ComponentFacts } from '../identity/component-facts.ts'
 import type { HostInterface } from '../manifest/host-interface.ts'
 import type { WitFunction } from '../wit/wit-type.ts'
@@ -153,6 +154,11 @@ export interface RequestSigning {
   readonly body: 'streamed' | 'hashed'
   /** Why a request with these fields of the guest must not be sent; `undefined` when it may. */
   refusalOf(request: { readonly path: string; readonly headers: HeaderPairs }): string | undefined
+  /**
+   * Makes the connections for these requests, encrypted for the origin by whoever makes them; default: they are made like any other's.
+   * @param address where the host's name leads, as policy allows. @throws Error with a `code` as those of Node's sockets
+   */
+  readonly connect?: (address: string) => Promise<Duplex>
   /** @throws RequestSigningError */
   sign(request: RequestToSign, options: { signal: AbortSignal }): Promise<RequestSignature>
   /** The relying party answered 401 to a request signed with it: what comes next is to be signed with another, if there is one. */

@@ -5,8 +5,10 @@ import type { Metrics } from '../observability/metrics.ts'
 /** An authority whose fetches are timed, by the code of the error if there is one. Its owner stays who it was. */
 export function measureAuthority(authority: SvidAuthority, metrics: Metrics): SvidAuthority {
   metrics.addSource(() => [{ name: 'herald.spire.ready', value: authority.status().kind === 'ready' ? 1 : 0 }])
+  const { x509Bundle } = authority
   return {
     kind: authority.kind,
+    ...(x509Bundle !== undefined && { x509Bundle: x509Bundle.bind(authority) }),
     async fetchJwtSvids(request, options) {
       const startMs = performance.now()
       const record = (attributes?: { 'error.type': string }): void =>

@@ -76,6 +76,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
   const egress = stack.use(
     createEgressCapability({
       ...{ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log },
+      x509BundleOf: authority.x509Bundle?.bind(authority),
       audit: trail.egress,
     }),
   )

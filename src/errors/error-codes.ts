@@ -243,6 +243,7 @@ export const errorCodes = {
     exitCode: 3,
     meaning: 'A certificate failed verification: expired, or no authority of its trust domain vouches for it.',
   },
+  ERR_X509_BUNDLE_UNKNOWN: { exitCode: 3, meaning: 'The authority has no X.509 bundle of a trust domain.' },
   ERR_X509_BUNDLE_INVALID: { exitCode: 3, meaning: 'The X.509 bundle of a trust domain cannot be read.' },
   ERR_JWT_SVID_UNTRUSTED: {
     exitCode: 3,

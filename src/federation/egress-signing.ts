@@ -104,7 +104,9 @@ export function loopbackExchangeOf({ binding }: EgressSigning): string | undefin
 }
 
 /** Fields that say who asks: the signer's to set. In lower case. Other `x-amz-` fields (x-amz-target, x-amz-acl) are the guest's, and are signed. */
-const identityFields: Readonly<Record<EgressSigning['method']['kind'], readonly string[]>> = {
+const identityFields: Readonly<Record<EgressSigning['method']['kind'] | 'client-certificate', readonly string[]>> = {
+  // Who asks is said by TLS; what a guest says above it is between it and the server.
+  'client-certificate': [],
   bearer: ['authorization', 'proxy-authorization'],
   sigv4: ['authorization', 'proxy-authorization', 'x-amz-security-token', 'x-amz-date', 'x-amz-content-sha256'],
 }
@@ -112,7 +114,7 @@ const signatureParameter = /^x-amz-(algorithm|credential|date|expires|security-t
 
 /** Why a request must not be sent as the guest wrote it: it brings, or may bring, an identity of its own. */
 export function egressRefusalOf(
-  { method }: EgressSigning,
+  { method }: { readonly method: { readonly kind: EgressSigning['method']['kind'] | 'client-certificate' } },
   { path, headers }: { readonly path: string; readonly headers: HeaderPairs },
 ): string | undefined {
   for (const [rawName] of headers) {
@@ -120,7 +122,7 @@ export function egressRefusalOf(
     if (identityFields[method.kind].includes(name)) return `the guest set ${name}, which the host sets for this origin`
   }
   if (!path.startsWith('/')) return 'a signed request needs a path'
-  if (method.kind === 'bearer') return undefined
+  if (method.kind !== 'sigv4') return undefined
   const query = path.indexOf('?')
   if (query === -1) return undefined
   for (const name of new URLSearchParams(path.slice(query + 1)).keys()) {
@@ -174,6 +176,11 @@ function bearerText(token: string): string {
 
 function idOf(secret: string): string {
   return createHash('sha256').update(secret).digest('hex').slice(0, 16)
+}
+
+/** The origin that `host` names, always with its port. @throws ERR_FEDERATION_BINDING_INVALID */
+export function parseEgressHost(name: string, text: string | undefined): string {
+  return originOf(parseHost(name, text))
 }
 
 function parseHost(name: string, text: string | undefined): URL {

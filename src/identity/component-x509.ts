@@ -32,6 +32,7 @@ export class ComponentX509 {
   #failure: HeraldError | undefined
   #news = Promise.withResolvers<void>()
   #following = false
+  readonly #listeners = new Set<(held: X509Svid | undefined) => void>()
 
   constructor(options: ComponentX509Options) {
     this.#options = options
@@ -51,6 +52,12 @@ export class ComponentX509 {
     throw new HeraldError('ERR_X509_SVID_UNAVAILABLE', `there is no valid X.509-SVID of ${chosen}`, {
       hint: 'the development authority issues none; with SPIRE, see whether the agent reaches its server',
     })
+  }
+
+  /** Called with what is held whenever the authority says something. Returns the function that ends it. */
+  onChange(listener: (held: X509Svid | undefined) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** What {@link svid} would give at once; `undefined` if it would wait or fail. */
@@ -154,5 +161,6 @@ export class ComponentX509 {
     const news = this.#news
     this.#news = Promise.withResolvers()
     news.resolve()
+    for (const listener of this.#listeners) listener(this.held())
   }
 }

@@ -2,6 +2,7 @@ import type { HeraldError } from '../errors/herald-error.ts'
 import type { JwtBundle } from '../spiffe/jwt-bundle.ts'
 import type { SpiffeId } from '../spiffe/spiffe-id.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
+import type { X509Bundle } from '../spiffe/x509-bundle.ts'
 import type { X509Svid } from '../spiffe/x509-svid.ts'
 import type { Selector } from './selectors.ts'
 
@@ -41,6 +42,12 @@ export interface SvidAuthority extends AsyncDisposable {
    * @throws ERR_JWT_BUNDLE_UNKNOWN once the signal has aborted and there is no bundle at all; without the key, the bundle is returned.
    */
   jwtBundle(trustDomain: TrustDomain, options: { signal: AbortSignal; keyId?: string | undefined }): Promise<JwtBundle>
+
+  /**
+   * The certificates with which a trust domain signs X.509-SVIDs; absent where the authority has none. Waits for them until the signal aborts.
+   * @throws ERR_X509_BUNDLE_UNKNOWN
+   */
+  x509Bundle?(trustDomain: TrustDomain, options: { signal: AbortSignal }): Promise<X509Bundle>
 
   /** From memory. */
   status(): AuthorityStatus

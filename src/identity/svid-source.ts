@@ -42,6 +42,8 @@ export interface ComponentIdentity {
   fetchX509Svid(options: { signal: AbortSignal }): Promise<X509Svid>
   /** What {@link fetchX509Svid} would give at once; `undefined` if it would wait or fail. */
   heldX509Svid(): X509Svid | undefined
+  /** Called with what is held whenever the authority says something of it. Returns the function that ends it. */
+  onX509Change(listener: (held: X509Svid | undefined) => void): () => void
   /** Renewals and evictions of what was fetched. Returns the function that ends it. */
   onChange(listener: (change: AudienceSvidChange) => void): () => void
   /** Idempotent. */
@@ -127,6 +129,11 @@ export function createSvidSource({
           return entry.svids.x509.svid(signal)
         },
         heldX509Svid: () => (released ? undefined : entry.svids.x509.held()),
+        onX509Change(listener) {
+          const unsubscribe = entry.svids.x509.onChange(listener)
+          unsubscribers.push(unsubscribe)
+          return unsubscribe
+        },
         onChange(listener) {
           const unsubscribe = entry.svids.onChange(listener)
           unsubscribers.push(unsubscribe)

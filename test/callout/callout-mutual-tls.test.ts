@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { inboxPrefixOf, type Subject } from '../../src/lattice/subjects.ts'
+import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts'
 import { startHerald } from '../cli/herald-process.ts'
 import { testLattice, until, within } from '../lattice/lattice-test-setup.ts'
 import { type CalloutHouse, calloutSpiffeId, startCalloutHouse } from './callout-house.ts'
@@ -45,7 +46,12 @@ describe('NATS in mutual TLS by X.509-SVIDs of a real SPIRE', () => {
         ...(token !== undefined && { token: () => token }),
       },
       tls: {
-        svid: { cert: read(files.certFile), key: read(files.keyFile), ca: read(files.bundleFile), serverId: expects },
+        svid: {
+          cert: read(files.certFile),
+          key: read(files.keyFile),
+          ca: read(files.bundleFile),
+          serverId: parseSpiffeId(expects),
+        },
       },
     })
   }
@@ -79,7 +85,7 @@ describe('NATS in mutual TLS by X.509-SVIDs of a real SPIRE', () => {
     const before = house.serviceLog().length
     await using careful = await client(orders, { expects: 'spiffe://example.org/other-nats' })
     await until('the client says why', () =>
-      careful.events().some(({ msg }) => String(msg).includes(`the NATS server has ${serverId}, not`)),
+      careful.events().some(({ msg }) => String(msg).includes(`the server has ${serverId}, not`)),
     )
     assert.ok(!house.serviceLog().slice(before).includes('audit.nats'))
   })

@@ -53,6 +53,7 @@ export async function openEgressHouse(
       svids,
       fetch,
       loopbackEndpoints: true,
+      x509BundleOf: authority.x509Bundle?.bind(authority),
       clock,
       log,
       audit: (event) => events.push(event),

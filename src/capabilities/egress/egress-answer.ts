@@ -1,3 +1,4 @@
+import type { EgressCertificate } from '../../federation/egress-certificate.ts'
 import type { EgressSigning, HeadToSign } from '../../federation/egress-signing.ts'
 import type { HeaderPairs } from '../capability.ts'
 
@@ -10,5 +11,7 @@ export type SignAnswer =
   | { readonly kind: 'signed'; readonly fields: HeaderPairs; readonly credentialId: string }
   | { readonly kind: 'refused'; readonly denied: boolean; readonly message: string }
 
-/** What `openCapability` gets: no secret. The place of an entry is its slot. */
-export type EgressCellConfig = { readonly signings: readonly EgressSigning[] }
+/** What `openCapability` gets: no secret. The place of an entry is its slot. `socketPath`: where mutual TLS is made for it. */
+export type EgressCellConfig = {
+  readonly signings: readonly (EgressSigning | (EgressCertificate & { readonly socketPath: string }))[]
+}

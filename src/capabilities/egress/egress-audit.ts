@@ -8,7 +8,8 @@ type AboutSigning = {
   /** Name of the entry. */
   readonly entry: string
   readonly origin: string
-  readonly method: 'bearer' | 'sigv4'
+  readonly method: 'bearer' | 'sigv4' | 'client-certificate'
+  /** Of the token that is sent or traded; with a client certificate the origin. */
   readonly audience: string
 }
 

@@ -1,7 +1,13 @@
 import { HeraldError, isHeraldError } from '../../errors/herald-error.ts'
 import { audienceOf } from '../../federation/binding.ts'
 import type { Credentials } from '../../federation/credentials.ts'
-import { createHeadSigner, egressRefusalOf, type HeadSigner } from '../../federation/egress-signing.ts'
+import {
+  createHeadSigner,
+  type EgressSigning,
+  egressRefusalOf,
+  type HeadSigner,
+  type HeadToSign,
+} from '../../federation/egress-signing.ts'
 import { type AuditedComponent, auditedComponent, tokenIdOf } from '../../identity/audit.ts'
 import type { ComponentFacts } from '../../identity/component-facts.ts'
 import type { AudienceSvidChange } from '../../identity/component-svids.ts'
@@ -10,6 +16,7 @@ import type { CellBinding } from '../capability.ts'
 import { cellModule } from '../cell-module.ts'
 import { credentialsErrorOf } from '../credentials/credentials-answer.ts'
 import { type HeldChange, HeldCredentials, type HeldCredentialsOptions } from '../credentials/held-credentials.ts'
+import { CertificateTunnel } from './certificate-tunnel.ts'
 import type { EgressCellConfig, SignAnswer } from './egress-answer.ts'
 import type { EgressAuditSink } from './egress-audit.ts'
 import type { NamedSigning } from './egress-config.ts'
@@ -20,6 +27,8 @@ export type EgressBindingOptions = Pick<HeldCredentialsOptions, 'fetch' | 'clock
   readonly signings: readonly NamedSigning[]
   /** One per signing, released with this. */
   readonly identities: readonly ComponentIdentity[]
+  /** For the signings that need one, by their place. Closed with this. */
+  readonly tunnels: ReadonlyMap<number, CertificateTunnel>
   readonly audit: EgressAuditSink
   readonly onRelease: () => void
 }
@@ -29,11 +38,16 @@ const evictionPauseMs = 10_000
 
 type Slot = {
   readonly named: NamedSigning
-  readonly held: HeldCredentials
   readonly identity: ComponentIdentity
-  signer: { readonly credentials: Credentials; readonly made: HeadSigner } | undefined
+  readonly audience: string
+  readonly way: ByCredentials | CertificateTunnel
   signed: { readonly credentialId: string; count: number } | undefined
   refusal: { readonly code: HeraldError['code']; readonly reason: string; count: number } | undefined
+}
+type ByCredentials = {
+  readonly signing: EgressSigning
+  readonly held: HeldCredentials
+  signer: { readonly credentials: Credentials; readonly made: HeadSigner } | undefined
   evictableAtMs: number
 }
 
@@ -49,16 +63,24 @@ export class EgressBinding implements CellBinding {
   constructor(options: EgressBindingOptions) {
     this.#options = options
     this.#component = auditedComponent(options.component)
-    const { signings, identities, fetch, clock, log } = options
-    this.config = { signings: signings.map(({ signing }) => signing) }
-    this.#slots = signings.map((named, index) => {
+    const { signings, identities, tunnels, fetch, clock, log } = options
+    this.config = {
+      signings: signings.map(({ signing }, index) =>
+        'binding' in signing ? signing : { ...signing, socketPath: tunnels.get(index)!.socketPath },
+      ),
+    }
+    this.#slots = signings.map((named, index): Slot => {
       const identity = identities[index]
       if (identity === undefined) throw new TypeError('one identity per entry')
+      const { signing } = named
+      const counted = { signed: undefined, refusal: undefined }
+      if (!('binding' in signing))
+        return { named, identity, audience: signing.origin, way: tunnels.get(index)!, ...counted }
       identity.onChange((change) => this.#onIdentityChange(index, change))
-      const { binding } = named.signing
       const onChange = (change: HeldChange): void => this.#onHeldChange(index, change)
-      const held = new HeldCredentials({ binding, identity, fetch, clock, log, onChange })
-      return { named, held, identity, signer: undefined, signed: undefined, refusal: undefined, evictableAtMs: 0 }
+      const held = new HeldCredentials({ binding: signing.binding, identity, fetch, clock, log, onChange })
+      const way = { signing, held, signer: undefined, evictableAtMs: 0 }
+      return { named, identity, audience: audienceOf(signing.binding), way, ...counted }
     })
   }
 
@@ -79,17 +101,12 @@ export class EgressBinding implements CellBinding {
       // Checked here as well: what the cell says may be the guest's.
       const refusal = egressRefusalOf(slot.named.signing, head)
       if (refusal !== undefined) throw new HeraldError('ERR_FEDERATION_REFUSED', refusal)
-      const { credentials } = await slot.held.get(signal)
-      if (!slot.held.holds(credentials)) {
-        throw new HeraldError('ERR_FEDERATION_UNAVAILABLE', 'the credentials were evicted just now')
-      }
-      if (slot.signer?.credentials !== credentials) {
-        slot.signer = { credentials, made: createHeadSigner(slot.named.signing, credentials) }
-      }
-      const { made } = slot.signer
-      const fields = made.sign(head, this.#options.clock.nowMs())
-      this.#countSigned(slot, made.credentialId)
-      return { kind: 'signed', fields, credentialId: made.credentialId }
+      const { fields, credentialId } =
+        slot.way instanceof CertificateTunnel
+          ? { fields: [], credentialId: await slot.way.certificateId(signal) }
+          : await this.#signHead(slot.way, head, signal)
+      this.#countSigned(slot, credentialId)
+      return { kind: 'signed', fields, credentialId }
     } catch (error) {
       if (signal.aborted) throw error
       this.#countRefusal(slot, error)
@@ -99,16 +116,31 @@ export class EgressBinding implements CellBinding {
     }
   }
 
+  async #signHead(way: ByCredentials, head: HeadToSign, signal: AbortSignal) {
+    const { credentials } = await way.held.get(signal)
+    if (!way.held.holds(credentials)) {
+      throw new HeraldError('ERR_FEDERATION_UNAVAILABLE', 'the credentials were evicted just now')
+    }
+    if (way.signer?.credentials !== credentials) {
+      way.signer = { credentials, made: createHeadSigner(way.signing, credentials) }
+    }
+    const { made } = way.signer
+    return { fields: made.sign(head, this.#options.clock.nowMs()), credentialId: made.credentialId }
+  }
+
   async #rejected(payload: unknown): Promise<void> {
     const { slot: index, credentialId } = parseRejectedReport(payload)
     const slot = this.#slotAt(index)
     const { clock, audit } = this.#options
-    if (slot.signer?.made.credentialId !== credentialId || clock.nowMs() < slot.evictableAtMs) return
-    slot.evictableAtMs = clock.nowMs() + evictionPauseMs
+    const { way, audience } = slot
+    // A certificate is renewed by the authority alone: a 401 cannot better it.
+    if (way instanceof CertificateTunnel) return
+    if (way.signer?.made.credentialId !== credentialId || clock.nowMs() < way.evictableAtMs) return
+    way.evictableAtMs = clock.nowMs() + evictionPauseMs
     audit({ kind: 'rejected', ...this.#about(slot), credentialId })
     // The SVID too, or it would be traded, or sent, once more.
-    await slot.identity.refetchJwtSvid([audienceOf(slot.named.signing.binding)], { signal: AbortSignal.timeout(5_000) })
-    slot.held.evict('rejected')
+    await slot.identity.refetchJwtSvid([audience], { signal: AbortSignal.timeout(5_000) })
+    way.held.evict('rejected')
   }
 
   #slotAt(index: number): Slot {
@@ -146,15 +178,23 @@ export class EgressBinding implements CellBinding {
   #onIdentityChange(index: number, change: AudienceSvidChange): void {
     const slot = this.#slots[index]
     if (slot === undefined || change.kind !== 'evicted' || change.reason === 'capacity') return
-    if (!change.audiences.includes(audienceOf(slot.named.signing.binding))) return
-    slot.held.evict(change.reason)
+    if (slot.way instanceof CertificateTunnel || !change.audiences.includes(slot.audience)) return
+    slot.way.held.evict(change.reason)
+  }
+
+  /** The certificate of that entry, and every connection made with it, is gone. */
+  revoked(index: number): void {
+    const slot = this.#slotAt(index)
+    this.#gatherSigned(slot)
+    slot.signed = undefined
+    this.#options.audit({ kind: 'evicted', ...this.#about(slot), reason: 'entry-gone' })
   }
 
   #onHeldChange(index: number, change: HeldChange): void {
     const slot = this.#slotAt(index)
     this.#gatherSigned(slot)
     slot.signed = undefined
-    slot.signer = undefined
+    if (!(slot.way instanceof CertificateTunnel)) slot.way.signer = undefined
     if (change.kind === 'evicted') {
       this.#options.audit({ ...this.#about(slot), ...change })
       return
@@ -185,17 +225,18 @@ export class EgressBinding implements CellBinding {
       this.#options.audit({ kind: 'refused', ...this.#about(slot), ...refusal })
   }
 
-  #about({ named: { name, signing } }: Slot) {
-    const { origin, binding, method } = signing
-    return { component: this.#component, entry: name, origin, method: method.kind, audience: audienceOf(binding) }
+  #about({ named: { name, signing }, audience }: Slot) {
+    const { origin, method } = signing
+    return { component: this.#component, entry: name, origin, method: method.kind, audience }
   }
 
   release(): void {
     if (this.#released) return
     this.#released = true
     this.gather()
-    for (const { held, identity } of this.#slots) {
-      held.close()
+    for (const { way, identity } of this.#slots) {
+      if (way instanceof CertificateTunnel) void way[Symbol.asyncDispose]()
+      else way.held.close()
       identity.release()
     }
     this.#options.onRelease()

@@ -2,6 +2,7 @@ import type { Clock } from '../../clock/clock.ts'
 import type { ComponentIdentity, SvidSource } from '../../identity/svid-source.ts'
 import type { Log } from '../../observability/log.ts'
 import type { Capability } from '../capability.ts'
+import { CertificateTunnel, type CertificateTunnelOptions } from './certificate-tunnel.ts'
 import { auditEgressToLog, type EgressAuditSink } from './egress-audit.ts'
 import { EgressBinding } from './egress-binding.ts'
 import { egressVersion, parseEgressConfig } from './egress-config.ts'
@@ -11,6 +12,8 @@ export type EgressCapabilityOptions = {
   readonly svids: Pick<SvidSource, 'open'>
   /** For exchanges; the requests themselves are sent by the cell. */
   readonly fetch: typeof globalThis.fetch
+  /** Certificates with which trust domains vouch for servers, for entries with `server-spiffe-id`. Default: none. */
+  readonly x509BundleOf?: CertificateTunnelOptions['x509BundleOf']
   /** Whether credentials may be obtained at this machine's own loopback. For development and tests. */
   readonly loopbackEndpoints: boolean
   readonly clock: Clock
@@ -26,7 +29,16 @@ export type EgressCapabilityOptions = {
  * origin, which `allowedHosts` must allow as well.
  */
 export function createEgressCapability(options: EgressCapabilityOptions): Capability {
-  const { svids, fetch, loopbackEndpoints, clock, log, audit = auditEgressToLog(log), gatherMs = 10_000 } = options
+  const {
+    svids,
+    fetch,
+    loopbackEndpoints,
+    x509BundleOf,
+    clock,
+    log,
+    audit = auditEgressToLog(log),
+    gatherMs = 10_000,
+  } = options
   const open = new Set<EgressBinding>()
   const lifetime = new AbortController()
 
@@ -47,15 +59,23 @@ export function createEgressCapability(options: EgressCapabilityOptions): Capabi
     },
     async configure(component, entries) {
       const signings = parseEgressConfig(entries, { loopbackEndpoints })
+      await using undo = new AsyncDisposableStack()
       const identities: ComponentIdentity[] = []
-      try {
-        for (const { spiffeId } of signings) identities.push(svids.open(component, { spiffeId }))
-      } catch (error) {
-        for (const identity of identities) identity.release()
-        throw error
+      const tunnels = new Map<number, CertificateTunnel>()
+      for (const [index, { signing, spiffeId }] of signings.entries()) {
+        const identity = svids.open(component, { spiffeId })
+        undo.defer(() => identity.release())
+        identities.push(identity)
+        if ('binding' in signing) continue
+        const onRevoked = (): void => binding.revoked(index)
+        const options = { certificate: signing, identity, x509BundleOf, clock, log, onRevoked }
+        tunnels.set(index, undo.use(await CertificateTunnel.open(options)))
       }
       const onRelease = (): void => void open.delete(binding)
-      const binding = new EgressBinding({ component, signings, identities, fetch, clock, log, audit, onRelease })
+      const binding = new EgressBinding({
+        ...{ component, signings, identities, tunnels, fetch, clock, log, audit, onRelease },
+      })
+      undo.move()
       open.add(binding)
       return binding
     },

@@ -1,4 +1,5 @@
 import { HeraldError } from '../../errors/herald-error.ts'
+import { type EgressCertificate, parseEgressCertificate } from '../../federation/egress-certificate.ts'
 import { type EgressSigning, loopbackExchangeOf, parseEgressSigning } from '../../federation/egress-signing.ts'
 import type { HostInterface } from '../../manifest/host-interface.ts'
 import { parseSpiffeId, type SpiffeId } from '../../spiffe/spiffe-id.ts'
@@ -7,7 +8,7 @@ import { parseSpiffeId, type SpiffeId } from '../../spiffe/spiffe-id.ts'
 export type NamedSigning = {
   /** The entry's `name`; `default` when the only entry has none. */
   readonly name: string
-  readonly signing: EgressSigning
+  readonly signing: EgressSigning | EgressCertificate
   /** The one SPIFFE ID to accept when several entries match. */
   readonly spiffeId: SpiffeId | undefined
 }
@@ -32,8 +33,9 @@ export function parseEgressConfig(
     if (name === undefined)
       throw invalid('an entry has no name', 'Give each entry a name: audit events tell them by it.')
     const { 'spiffe-id': spiffeId, ...config } = entry.config
-    const signing = parseEgressSigning(name, config)
-    const loopback = loopbackEndpoints ? undefined : loopbackExchangeOf(signing)
+    const certificate = parseEgressCertificate(name, config)
+    const signing = certificate ?? parseEgressSigning(name, config)
+    const loopback = loopbackEndpoints || !('binding' in signing) ? undefined : loopbackExchangeOf(signing)
     if (loopback !== undefined) {
       throw invalid(
         `the entry ${JSON.stringify(name)} gets its credentials at ${loopback} on the host itself`,

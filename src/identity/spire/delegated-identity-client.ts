@@ -10,6 +10,7 @@ export type X509SvidsResponse = {
     readonly x509_svid_key: Buffer
   }[]
 }
+export type X509BundlesResponse = { readonly ca_certificates: Readonly<Record<string, Buffer>> }
 export type JwtBundlesResponse = { readonly bundles: Readonly<Record<string, Buffer>> }
 
 /** SPIRE's delegated identity API over one channel, with the statuses as they come. */
@@ -25,6 +26,8 @@ export interface DelegatedIdentityClient extends Pick<SpireChannel, 'waitForConn
     options: StreamOptions,
   ): AsyncIterable<X509SvidsResponse>
   /** Ends when the signal aborts. @throws ServiceError */
+  subscribeToX509Bundles(options: StreamOptions): AsyncIterable<X509BundlesResponse>
+  /** Ends when the signal aborts. @throws ServiceError */
   subscribeToJwtBundles(options: StreamOptions): AsyncIterable<JwtBundlesResponse>
 }
 
@@ -36,6 +39,7 @@ export function connectDelegatedIdentity(adminSocketPath: string): DelegatedIden
   return {
     fetchJwtSvids: (request, options) => channel.ask('FetchJWTSVIDs', request, options),
     subscribeToX509Svids: (request, options) => channel.stream('SubscribeToX509SVIDs', request, options),
+    subscribeToX509Bundles: (options) => channel.stream('SubscribeToX509Bundles', {}, options),
     subscribeToJwtBundles: (options) => channel.stream('SubscribeToJWTBundles', {}, options),
     waitForConnection: channel.waitForConnection,
     close: channel.close,

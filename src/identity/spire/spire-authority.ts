@@ -22,6 +22,7 @@ import {
 } from './spire-status.ts'
 import { untilAnswered } from './until-answered.ts'
 import { askHostSpiffeIds } from './workload-client.ts'
+import { X509Bundles } from './x509-bundles.ts'
 
 export type SpireAuthorityOptions = {
   /** The agent's `admin_socket_path`; `unix://` before it is fine. It need not exist yet, and may come and go. */
@@ -42,6 +43,7 @@ class SpireAuthority implements SvidAuthority {
   readonly #options: SpireAuthorityOptions
   readonly #client: DelegatedIdentityClient
   readonly #bundles: JwtBundles
+  readonly #x509Bundles: X509Bundles
   readonly #lifetime = new AbortController()
   readonly #following: Promise<void>
   #asking: Promise<void> | undefined
@@ -58,6 +60,17 @@ class SpireAuthority implements SvidAuthority {
       signal: this.#lifetime.signal,
     })
     this.#following = this.#bundles.follow()
+    const { signal } = this.#lifetime
+    this.#x509Bundles = new X509Bundles({
+      async *open() {
+        for await (const { ca_certificates } of client.subscribeToX509Bundles({ signal, waitForReady: true }))
+          yield ca_certificates
+      },
+      translate: (cause) => fromSpireStatus(cause, adminSocketPath),
+      clock,
+      log,
+      signal,
+    })
   }
 
   async fetchJwtSvids(
@@ -101,6 +114,9 @@ class SpireAuthority implements SvidAuthority {
   currentJwtBundle: SvidAuthority['currentJwtBundle'] = (trustDomain) => this.#bundles.current(trustDomain)
 
   jwtBundle: SvidAuthority['jwtBundle'] = (trustDomain, options) => this.#bundles.get(trustDomain, options)
+
+  x509Bundle: NonNullable<SvidAuthority['x509Bundle']> = (trustDomain, options) =>
+    this.#x509Bundles.get(trustDomain, options)
 
   status: SvidAuthority['status'] = () => this.#bundles.status
 

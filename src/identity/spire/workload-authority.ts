@@ -2,8 +2,8 @@ import type { Clock } from '../../clock/clock.ts'
 import { HeraldError } from '../../errors/herald-error.ts'
 import type { Log } from '../../observability/log.ts'
 import { parseSpiffeId } from '../../spiffe/spiffe-id.ts'
-import { parseTrustDomain, type TrustDomain } from '../../spiffe/trust-domain.ts'
-import { parseX509Bundle, type X509Bundle } from '../../spiffe/x509-bundle.ts'
+import type { TrustDomain } from '../../spiffe/trust-domain.ts'
+import type { X509Bundle } from '../../spiffe/x509-bundle.ts'
 import type { IssuedJwtSvid, SvidAuthority, X509Update } from '../svid-authority.ts'
 import { JwtBundles } from './jwt-bundles.ts'
 import { readX509Svids } from './read-x509-svids.ts'
@@ -11,6 +11,7 @@ import { reopenedStream } from './reopened-stream.ts'
 import { explainUnreachable, fromSpireStatus } from './spire-status.ts'
 import { untilAnswered } from './until-answered.ts'
 import { connectWorkloadApi, type WorkloadClient, type WorkloadX509Response } from './workload-client.ts'
+import { readX509Bundles } from './x509-bundles.ts'
 
 export type WorkloadAuthorityOptions = {
   /** The agent's `socket_path`; `unix://` before it is fine. It need not exist yet, and may come and go. */
@@ -95,20 +96,8 @@ class WorkloadApiAuthority implements WorkloadAuthority {
   }
 
   #keepBundles({ svids, federated_bundles }: WorkloadX509Response): void {
-    const read = new Map<TrustDomain, X509Bundle>()
     const own = svids.map(({ spiffe_id, bundle }) => [`spiffe://${spiffe_id.split('/')[2]}`, bundle] as const)
-    for (const [key, der] of [...own, ...Object.entries(federated_bundles)]) {
-      try {
-        const trustDomain = parseTrustDomain(key)
-        read.set(trustDomain, parseX509Bundle(trustDomain, der))
-      } catch (error) {
-        this.#options.log.error(
-          { event: 'spire.bundle.unreadable', trustDomain: key.slice(0, 300), err: error },
-          'an X.509 bundle cannot be used',
-        )
-      }
-    }
-    this.#x509Bundles = read
+    this.#x509Bundles = readX509Bundles([...own, ...Object.entries(federated_bundles)], this.#options.log)
   }
 
   currentX509Bundle(trustDomain: TrustDomain): X509Bundle | undefined {

@@ -1,10 +1,11 @@
-import { Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http'
+import { Agent, type AgentOptions, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps, Agent as SecureAgent } from 'node:https'
 import type { RequestSigner, RequestSigning } from '../../capabilities/capability.ts'
 import type { AddressPolicy } from '../network/address-policy.ts'
 import { type AllowedHosts, type Origin, parseOrigin } from '../network/allowed-hosts.ts'
 import { addressRefusal, guardedLookup, type ResolveName } from '../network/guarded-lookup.ts'
 import { parseIp } from '../network/ip-address.ts'
+import { ConnectingAgent } from './connecting-agent.ts'
 import type { HeaderPair } from './fields.ts'
 import { HttpFailure } from './http-failure.ts'
 
@@ -34,7 +35,11 @@ export type ClientCall = {
   readonly headers: readonly HeaderPair[]
   readonly connectTimeoutMs: number
   readonly firstByteTimeoutMs: number
+  /** See `RequestSigning.connect`. */
+  readonly connect?: Connect
 }
+
+type Connect = NonNullable<RequestSigning['connect']>
 
 /**
  * Sends the requests of one component: only to allowed origins, never to forbidden addresses, over connections that are kept alive and
@@ -43,6 +48,8 @@ export type ClientCall = {
 export class HttpClient {
   readonly #options: HttpClientOptions
   readonly #agent: Agent
+  readonly #shape: AgentOptions
+  readonly #agents = new WeakMap<Connect, Agent>()
   readonly #secureAgent: SecureAgent
   #inFlight = 0
   #keptBytes = 0
@@ -50,6 +57,7 @@ export class HttpClient {
   constructor(options: HttpClientOptions) {
     this.#options = options
     const shape = { keepAlive: true, maxSockets: maxRequestsInFlight, maxFreeSockets: 16, scheduling: 'lifo' } as const
+    this.#shape = shape
     this.#agent = new Agent(shape)
     this.#secureAgent = new SecureAgent({ ...shape, ...(options.ca !== undefined && { ca: options.ca }) })
   }
@@ -61,13 +69,15 @@ export class HttpClient {
    */
   start(call: ClientCall, settled: (result: IncomingMessage | Error) => void): ClientRequest {
     const { origin, match } = this.#admit(call)
-    const secure = call.scheme === 'https'
+    const made = call.connect === undefined ? undefined : this.#agentOf(call.connect)
+    const secure = call.scheme === 'https' && made === undefined
     const request = (secure ? requestHttps : requestHttp)({
       host: origin.host,
       port: origin.port,
       method: call.method,
       path: call.path,
-      agent: secure ? this.#secureAgent : this.#agent,
+      ...(made !== undefined && { defaultPort: 443 }),
+      agent: made ?? (secure ? this.#secureAgent : this.#agent),
       lookup: guardedLookup(this.#options.resolve, (address) => {
         const refusal = addressRefusal(this.#options.policy, origin, match, address)
         if (refusal !== undefined) this.#refused(origin, `it resolves to ${refusal}`)
@@ -77,6 +87,13 @@ export class HttpClient {
     for (const [name, value] of call.headers) request.appendHeader(name, value)
     this.#watch(request, call, settled)
     return request
+  }
+
+  /** One for each way to connect: no request gets a connection that was made for others. */
+  #agentOf(connect: Connect): Agent {
+    const agent = this.#agents.get(connect) ?? new ConnectingAgent(connect, this.#shape)
+    this.#agents.set(connect, agent)
+    return agent
   }
 
   /**
@@ -155,7 +172,7 @@ export class HttpClient {
     }
     request.on('socket', (socket) => {
       if (!socket.connecting) connected()
-      else socket.once(call.scheme === 'https' ? 'secureConnect' : 'connect', connected)
+      else socket.once(call.scheme === 'https' && call.connect === undefined ? 'secureConnect' : 'connect', connected)
     })
     request.on('response', settle)
     request.on('upgrade', (_response, socket) => {

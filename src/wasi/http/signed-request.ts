@@ -30,7 +30,8 @@ export type SignedRequest = {
  * Sends a request once it is signed. A body that must be hashed is kept until it is known whole; any other is streamed behind the signed
  * head. After a 401 it is sent once more, with other credentials, if its body is still at hand whole and there are others.
  */
-export function sendSigned({ client, call, signing, sink, hasLength, future }: SignedRequest): void {
+export function sendSigned({ client, call: unsigned, signing, sink, hasLength, future }: SignedRequest): void {
+  const call: ClientCall = signing.connect === undefined ? unsigned : { ...unsigned, connect: signing.connect }
   const preparation = new AbortController()
   const { signal } = preparation
   future.prepareWith(preparation)
