@@ -37,17 +37,20 @@ export function addConsoleCommand(program: Command, environment: CliEnvironment)
 }
 
 async function runConsole(options: ConsoleCommandOptions, environment: CliEnvironment): Promise<void> {
-  const [{ serveConsole }, { withLattice }, { systemClock }, { isHeraldError }] = await Promise.all([
-    import('../console/serve-console.ts'),
-    import('./lattice-command.ts'),
-    import('../clock/clock.ts'),
-    import('../errors/herald-error.ts'),
-  ])
+  const [{ serveConsole }, { withLattice }, { systemClock }, { isHeraldError }, { createConsoleSource }] =
+    await Promise.all([
+      import('../console/serve-console.ts'),
+      import('./lattice-command.ts'),
+      import('../clock/clock.ts'),
+      import('../errors/herald-error.ts'),
+      import('./console-source.ts'),
+    ])
   const { stdout, stderr } = environment
   await withLattice(options, environment, async (client, { signal }) => {
     let lastTrouble = ''
+    await using source = createConsoleSource(client, systemClock)
     await using served = await serveConsole({
-      ask: () => client.fleet(),
+      ask: () => source.ask(),
       clock: systemClock,
       listen: options.listen,
       ...(options.hostName && { hostNames: options.hostName }),
@@ -60,7 +63,7 @@ async function runConsole(options: ConsoleCommandOptions, environment: CliEnviro
     const { url, loopback } = served
     if (!loopback)
       stderr.write(
-        `WARNING: ${url} is reachable from other machines. Whoever reaches it reads, unasked and unencrypted, the names, labels, addresses, images, messages and audiences of all hosts and workloads.\n`,
+        `WARNING: ${url} is reachable from other machines. Whoever reaches it reads, unasked and unencrypted, the names, labels, addresses, images, messages, audiences, SPIFFE IDs and refusals of all hosts and workloads.\n`,
       )
     stdout.write(options.output === 'json' ? `${JSON.stringify({ event: 'ready', url })}\n` : `console: ${url}\n`)
     const alive = setInterval(() => {}, 60_000)

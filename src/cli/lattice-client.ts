@@ -36,6 +36,7 @@ import {
 import { createLog } from '../observability/log.ts'
 import { askActivity, askAudit, followAudit } from './ask-audit.ts'
 import type { CliEnvironment } from './environment.ts'
+import { mapAtMost } from './map-at-most.ts'
 import { latticeCredentials, latticeTls } from './nats-options.ts'
 
 export type LatticeOptions = NatsOptions & { readonly context?: string; readonly verbose?: true }
@@ -60,12 +61,20 @@ export type Fleet = {
   readonly silent: readonly { readonly host: FleetHost; readonly reason: string }[]
 }
 
+export type FleetOptions = {
+  readonly quietMs?: number
+  /** Whoever can answer on the lattice can call itself a host: more than so many are left out. Default 10,000. */
+  readonly maxHosts?: number
+  /** Of all hosts; more are left out. Default 100,000. */
+  readonly maxWorkloads?: number
+}
+
 /** Speaks to the hosts of a lattice as the operator does, and asks Herald's own questions: docs/decisions/asking-hosts.md. */
 export interface LatticeClient extends AsyncDisposable {
   /** As the user named it: for errors. */
   readonly servers: readonly string[]
   /** Waits `quietMs` after the last host that answered. @throws ERR_LATTICE_… */
-  fleet(options?: { quietMs?: number }): Promise<Fleet>
+  fleet(options?: FleetOptions): Promise<Fleet>
   /** @throws ERR_LATTICE_…; what the host thinks of it is in the status. */
   start(host: FleetHost, workloadId: string, workload: WireWorkload): Promise<WireWorkloadStatus>
   stop(host: FleetHost, workloadId: string): Promise<WireWorkloadStatus>
@@ -92,6 +101,8 @@ export interface LatticeClient extends AsyncDisposable {
 const startTimeoutMs = 60_000
 const stopTimeoutMs = 30_000
 const askTimeoutMs = 5_000
+/** Hosts asked at a time for what they run. */
+const maxAsked = 64
 const leaseMs = 15_000
 
 /** Where the lattice is: the option, else the variable, else the context. @throws ERR_CONTEXT_INVALID */
@@ -156,26 +167,31 @@ function createClient(lattice: Lattice, servers: readonly string[], signal: Abor
 
   return {
     servers,
-    async fleet({ quietMs = 300 } = {}) {
+    async fleet({ quietMs = 300, maxHosts = 10_000, maxWorkloads = 100_000 } = {}) {
       const answers = await lattice.requestMany(heraldHosts, Buffer.from('{}'), { quietMs, timeoutMs: 5_000, signal })
-      const hosts = answers.flatMap(toHost).toSorted((a, b) => nameOf(a).localeCompare(nameOf(b)))
+      const hosts = answers
+        .slice(0, maxHosts)
+        .flatMap(toHost)
+        .toSorted((a, b) => nameOf(a).localeCompare(nameOf(b)))
       const silent: { host: FleetHost; reason: string }[] = []
-      const lists = await Promise.all(
-        hosts.map(async (host) => {
-          try {
-            const { workloads, truncated } = parseMessage(
-              inventory,
-              await ask(host, 'workloads', Buffer.from('{}'), askTimeoutMs),
-            )
-            if (truncated) silent.push({ host, reason: 'it runs more than it can list in one message' })
-            return workloads.map((workload) => ({ ...workload, host }))
-          } catch (error) {
-            signal.throwIfAborted()
-            silent.push({ host, reason: isHeraldError(error) ? error.message : String(error) })
-            return []
-          }
-        }),
-      )
+      let left = maxWorkloads
+      const lists = await mapAtMost(maxAsked, hosts, async (host) => {
+        try {
+          const { workloads, truncated } = parseMessage(
+            inventory,
+            await ask(host, 'workloads', Buffer.from('{}'), askTimeoutMs),
+          )
+          if (truncated || workloads.length > left)
+            silent.push({ host, reason: 'it runs more than it can list in one message' })
+          const kept = workloads.slice(0, left)
+          left -= kept.length
+          return kept.map((workload) => ({ ...workload, host }))
+        } catch (error) {
+          signal.throwIfAborted()
+          silent.push({ host, reason: isHeraldError(error) ? error.message : String(error) })
+          return []
+        }
+      })
       return { hosts, workloads: lists.flat(), silent }
     },
     async start(host, workloadId, workload) {

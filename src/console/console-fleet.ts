@@ -4,6 +4,45 @@ export type ConsoleFleet = {
   readonly workloads: readonly ConsoleWorkload[]
   /** Hosts that did not say, or not all, of what they run, and why. */
   readonly silent: readonly { readonly host: { readonly id: string }; readonly reason: string }[]
+  /** Of the workloads of hosts that told it. */
+  readonly activity: readonly (ConsoleActivity & { readonly host: { readonly id: string } })[]
+  /** What happened with identities, oldest first. */
+  readonly events: readonly ConsoleEvent[]
+}
+
+/** What one replica has done since it was started. */
+export type ConsoleActivity = {
+  readonly workloadId: string
+  readonly requests: bigint
+  readonly failures: bigint
+  readonly egressRefusals: bigint
+  readonly inFlight: number
+  readonly edges: readonly {
+    readonly component: string
+    readonly kind: 'EDGE_AUDIENCE' | 'EDGE_ORIGIN' | 'EDGE_COMPONENT'
+    readonly target: string
+    readonly count: bigint
+    readonly refused: bigint
+    readonly spiffeId: string
+    readonly lastAt: Date | undefined
+  }[]
+}
+
+export type ConsoleEvent = {
+  readonly hostId: string
+  readonly at: Date | undefined
+  /** `audit.identity.granted` */
+  readonly event: string
+  readonly component: { readonly namespace: string; readonly workload: string; readonly component: string } | undefined
+  readonly spiffeId: string
+  readonly audience: string
+  readonly target: string
+  readonly binding: string
+  readonly code: string
+  readonly reason: string
+  readonly count: number
+  readonly expiresAt: Date | undefined
+  readonly tokenId: string
 }
 
 export type ConsoleHost = {

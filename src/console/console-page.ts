@@ -28,7 +28,14 @@ const sections = [
   ['hosts', 'Hosts'],
   ['workloads', 'Workloads'],
   ['components', 'Components'],
+  ['calls', 'Who calls what'],
+  ['events', 'Identity events'],
 ] as const
+
+/** The table below it says the same in words. */
+const graph = `<div class="graph" id="graph" aria-hidden="true"><svg id="graph-svg"></svg></div>
+<p class="legend"><span class="key audience">tokens for an audience</span><span class="key origin">requests to an origin</span><span class="key component">calls of a component</span><span class="key refused">refused only</span></p>
+`
 
 /** The whole page; what it shows comes over `/api/events`. */
 export const consolePage = `<!doctype html>
@@ -54,17 +61,13 @@ ${sections
   .map(
     ([id, title]) => `<section id="${id}" tabindex="-1" aria-labelledby="${id}-title">
 <h2 id="${id}-title">${title}</h2>
-<div class="scroll" tabindex="0" role="region" aria-labelledby="${id}-title"><table role="table"><thead role="rowgroup"><tr role="row" id="${id}-head"></tr></thead><tbody role="rowgroup" id="${id}-rows"></tbody></table></div>
+${id === 'calls' ? graph : ''}<div class="scroll" tabindex="0" role="region" aria-labelledby="${id}-title"><table role="table"><thead role="rowgroup"><tr role="row" id="${id}-head"></tr></thead><tbody role="rowgroup" id="${id}-rows"></tbody></table></div>
 <p class="empty" id="${id}-empty" hidden></p>
 </section>`,
   )
   .join('\n')}
-<section aria-labelledby="missing-title">
-<h2 id="missing-title">Not shown</h2>
-<p>Hosts do not tell these over the lattice yet, so the console does not know them: requests, failures and traps of a component, its SPIFFE ID, grants and refusals of identities. They stand in each host’s metrics and log. There is no graph of calls.</p>
-</section>
 </main>
-<footer>Read only. Keys: <kbd>/</kbd> filter, <kbd>Esc</kbd> clear it, <kbd>1</kbd> <kbd>2</kbd> <kbd>3</kbd> hosts, workloads, components.</footer>
+<footer>Read only. Keys: <kbd>/</kbd> filter, <kbd>Esc</kbd> clear it, <kbd>1</kbd> to <kbd>5</kbd> the sections.</footer>
 <noscript><p>The console needs JavaScript; <code>herald get hosts</code> does not.</p></noscript>
 <script>${pageScript}</script>
 </body>

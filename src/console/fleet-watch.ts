@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/clock.ts'
 import { isHeraldError } from '../errors/herald-error.ts'
 import type { ConsoleFleet } from './console-fleet.ts'
-import { type FleetView, fleetView, type HostView, viewLimits } from './fleet-view.ts'
+import { type FleetView, fleetView, type HostView, viewLimits, type WorkloadView } from './fleet-view.ts'
 
 /** `trouble`: the code of the error; its text, which may name servers and credentials, stays with the command. */
 export type FleetUpdate = { readonly view: FleetView } | { readonly trouble: string }
@@ -30,6 +30,11 @@ export function createFleetWatch({ ask, clock, intervalMs, onTrouble }: FleetWat
   const listeners = new Set<(update: FleetUpdate) => void>()
   const ending = new AbortController()
   let known = new Map<string, HostView>()
+  /** Requests of each replica at the time of the view before. */
+  let counted = new Map<
+    string,
+    { readonly requests: number; readonly atMs: number; readonly ratePerS: number | undefined }
+  >()
   let asking: Promise<FleetUpdate> | undefined
   let running = false
 
@@ -42,11 +47,32 @@ export function createFleetWatch({ ask, clock, intervalMs, onTrouble }: FleetWat
           hosts.set(id, { ...host, state: 'not answering', problem: 'what it runs is not known' })
       }
       known = hosts
-      return { view: { ...view, hosts: [...hosts.values()] } }
+      return { view: { ...view, hosts: [...hosts.values()], workloads: withRates(view.workloads, view.atMs) } }
     } catch (error) {
       onTrouble(error)
       return { trouble: isHeraldError(error) ? error.code : 'ERR_INTERNAL' }
     }
+  }
+
+  /** Questions less than half a second apart tell nothing of a rate: the one before holds. */
+  function withRates(workloads: readonly WorkloadView[], atMs: number): readonly WorkloadView[] {
+    const next: typeof counted = new Map()
+    const rated = workloads.map((workload) => {
+      const { requests } = workload
+      if (requests === undefined) return workload
+      const key = JSON.stringify([workload.hostId, workload.id])
+      const before = counted.get(key)
+      const passedS = before === undefined ? 0 : (atMs - before.atMs) / 1_000
+      if (before !== undefined && passedS < 0.5) {
+        next.set(key, before)
+        return { ...workload, ratePerS: before.ratePerS }
+      }
+      const ratePerS = before === undefined ? undefined : Math.max(0, requests - before.requests) / passedS
+      next.set(key, { requests, atMs, ratePerS })
+      return { ...workload, ratePerS }
+    })
+    counted = next
+    return rated
   }
 
   function now(): Promise<FleetUpdate> {

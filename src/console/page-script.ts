@@ -6,7 +6,8 @@ export const pageScript = String.raw`
 'use strict'
 const byId = (id) => document.getElementById(id)
 const goodStates = new Set(['ready', 'running', 'completed'])
-const badStates = new Set(['error', 'not answering', 'not_found'])
+const badStates = new Set(['error', 'not answering', 'not_found', 'refused', 'rejected', 'unverified', 'unknown-binding'])
+const goodEvents = new Set(['granted', 'delivered', 'renewed', 'exchanged', 'signed', 'certificates', 'verified', 'called'])
 const toneOf = (state) => goodStates.has(state) ? 'good' : badStates.has(state) ? 'bad' : 'warn'
 const offset = { ms: 0 }
 let view
@@ -21,6 +22,9 @@ function age(ms) {
   return Math.floor(s / 86400) + ' d'
 }
 const ago = (ms) => typeof ms === 'number' ? age(ms) + ' ago' : ''
+const number = (n) => typeof n !== 'number' ? '' : n >= 10000 ? Math.round(n).toLocaleString('en') : String(n)
+const rate = (n) => typeof n !== 'number' ? '' : (n >= 10 || n === 0 ? String(Math.round(n)) : n.toFixed(1)) + ' /s'
+const sum = (list) => list.every((n) => typeof n !== 'number') ? undefined : list.reduce((total, n) => total + (n || 0), 0)
 const unique = (texts) => [...new Set(texts)]
 
 const tables = {
@@ -39,7 +43,7 @@ const tables = {
   },
   workloads: {
     empty: 'No workload runs.',
-    columns: ['Namespace', 'Name', 'State', 'Replicas', 'Hosts', 'Since', 'Message'],
+    columns: ['Namespace', 'Name', 'State', 'Replicas', 'Requests', 'Rate', 'In flight', 'Failures', 'Hosts', 'Since', 'Message'],
     rows: () => groups((each) => [each.namespace, each.name]).map((replicas) => {
       const [first] = replicas
       const running = replicas.filter((each) => each.state === 'running').length
@@ -47,6 +51,8 @@ const tables = {
       return [
         first.namespace, first.name, { text: worst.state, tone: toneOf(worst.state) },
         running + ' of ' + replicas.length + ' running',
+        number(sum(replicas.map((each) => each.requests))), rate(sum(replicas.map((each) => each.ratePerS))),
+        number(sum(replicas.map((each) => each.inFlight))), number(sum(replicas.map((each) => each.failures))),
         unique(replicas.map((each) => each.hostName)).join('\n'),
         age(Math.max(...replicas.map((each) => each.sinceMs || 0)) || undefined),
         unique(replicas.map((each) => each.message).filter((each) => each !== '')).join('\n'),
@@ -55,22 +61,52 @@ const tables = {
   },
   components: {
     empty: 'No component runs.',
-    columns: ['Workload', 'Component', 'Serves', 'Audiences granted', 'Replicas', 'Image', 'Digest'],
+    columns: ['Workload', 'Component', 'SPIFFE ID', 'Audiences', 'Serves', 'Replicas', 'Image', 'Digest'],
     rows: () => groups((each) => [each.namespace, each.name]).flatMap((replicas) => {
       const seen = new Map()
       for (const replica of replicas) {
         for (const component of replica.components) {
-          const key = JSON.stringify(component)
-          seen.set(key, { component, count: (seen.get(key) || { count: 0 }).count + 1 })
+          const key = JSON.stringify({ ...component, spiffeIds: [] })
+          const known = seen.get(key) || { component, count: 0, ids: [] }
+          seen.set(key, { component, count: known.count + 1, ids: unique([...known.ids, ...component.spiffeIds]) })
         }
       }
-      return [...seen.values()].map(({ component, count }) => [
-        replicas[0].namespace + '/' + replicas[0].name, component.name, component.serves,
-        component.audiences.join('\n') || '(no identity)', String(count),
+      return [...seen.values()].map(({ component, count, ids }) => [
+        replicas[0].namespace + '/' + replicas[0].name, component.name,
+        ids.join('\n') || (component.audiences.length > 0 ? '(no token yet)' : '(no identity)'),
+        component.audiences.join('\n'), component.serves, String(count),
         { text: component.image, mono: true }, { text: component.digest, mono: true },
       ])
     }),
   },
+  calls: {
+    empty: 'No component has got a token or called anything yet.',
+    columns: ['From', 'To', 'What', 'Count', 'Refused', 'As', 'Last'],
+    rows: () => view.edges.map((edge) => [
+      edge.from, edge.to, kinds[edge.kind], number(edge.count),
+      edge.refused === 0 ? '' : { text: number(edge.refused), tone: 'bad' },
+      edge.spiffeId, ago(edge.lastAtMs),
+    ]),
+  },
+  events: {
+    empty: 'Nothing has happened with identities yet, or hosts do not tell.',
+    columns: ['When', 'Event', 'Component', 'About', 'SPIFFE ID', 'Reason', 'Count', 'Expires', 'Token id', 'Host'],
+    rows: () => view.events.map((event) => {
+      const kind = event.event.split('.')[1] || ''
+      return [
+        ago(event.atMs), { text: event.event, tone: badStates.has(kind) ? 'bad' : goodEvents.has(kind) ? 'good' : 'warn' },
+        event.component, event.about, event.spiffeId, event.reason, event.count > 1 ? number(event.count) : '',
+        until(event.expiresAtMs), { text: event.tokenId, mono: true }, event.hostName,
+      ]
+    }),
+  },
+}
+const kinds = { audience: 'tokens', origin: 'requests', component: 'calls' }
+
+function until(ms) {
+  if (typeof ms !== 'number') return ''
+  const left = Math.round((ms - Date.now() - offset.ms) / 1000)
+  return left < 0 ? 'expired' : 'in ' + (left < 120 ? left + ' s' : Math.floor(left / 60) + ' min')
 }
 
 function groups(keyOf) {
@@ -105,7 +141,7 @@ function fill(id) {
         td.setAttribute('data-label', columns[column])
       }
       write(td, cell.text)
-      const kind = (cell.tone || '') + (cell.mono ? ' mono' : '') + (cell.text === '' ? ' none' : '')
+      const kind = (cell.tone || '') + (cell.mono ? ' mono' : '') + (cell.text === '' ? ' none' : '') + (cell.text.length < 15 ? ' brief' : cell.text.startsWith('spiffe:') ? ' long' : '')
       if (td.className !== kind) td.className = kind
     })
   })
@@ -115,12 +151,66 @@ function fill(id) {
   byId(id + '-rows').closest('.scroll').hidden = shown.length === 0
 }
 
+/** Ends of edges on the left and on the right, the most used on top; numbers are all that its attributes are made of. */
+function draw() {
+  const svg = byId('graph-svg')
+  const wanted = byId('filter').value.trim().toLowerCase()
+  const edges = view.edges.filter((edge) => wanted === '' || (edge.from + ' ' + edge.to).toLowerCase().includes(wanted)).slice(0, 60)
+  byId('graph').hidden = edges.length === 0
+  const width = Math.max(300, byId('graph').clientWidth || 300)
+  const key = JSON.stringify([width, edges.map((edge) => [edge.from, edge.to, edge.kind, edge.count, edge.refused])])
+  if (svg.drawn === key) return
+  svg.drawn = key
+  const lefts = unique(edges.map((edge) => edge.from))
+  const rights = unique(edges.map((edge) => edge.kind + ' ' + edge.to))
+  const box = Math.min(340, Math.floor(width * 0.4)), row = 40
+  const height = Math.max(lefts.length, rights.length) * row + 16
+  svg.setAttribute('viewBox', '0 0 ' + width + ' ' + height)
+  svg.setAttribute('height', String(height))
+  svg.replaceChildren()
+  const add = (name, attributes) => {
+    const element = document.createElementNS(svg.namespaceURI, name)
+    for (const [attribute, value] of Object.entries(attributes)) element.setAttribute(attribute, String(value))
+    svg.append(element)
+    return element
+  }
+  const yOf = (list, at) => 8 + row / 2 + at * row + (height - 16 - list.length * row) / 2
+  const most = Math.max(1, ...edges.map((edge) => edge.count))
+  for (const edge of edges) {
+    const y1 = yOf(lefts, lefts.indexOf(edge.from)), y2 = yOf(rights, rights.indexOf(edge.kind + ' ' + edge.to))
+    const x1 = box + 8, x2 = width - box - 8, half = (x1 + x2) / 2
+    add('path', {
+      class: edge.count === 0 ? 'refused' : Object.hasOwn(kinds, edge.kind) ? edge.kind : 'origin',
+      d: 'M' + x1 + ' ' + y1 + ' C' + half + ' ' + y1 + ' ' + half + ' ' + y2 + ' ' + x2 + ' ' + y2,
+      'stroke-width': (1.5 + 3 * Math.log1p(edge.count) / Math.log1p(most)).toFixed(1),
+    })
+  }
+  const fit = (text) => {
+    const room = Math.floor((box - 16) / 7)
+    return text.length > room ? text.slice(0, Math.ceil(room / 2) - 1) + '…' + text.slice(-Math.floor(room / 2)) : text
+  }
+  const node = (x, y, text, below) => {
+    add('rect', { x: x, y: y - 17, width: box, height: 34, rx: 6 })
+    add('text', { x: x + 8, y: below === '' ? y + 4 : y - 2 }).textContent = fit(text)
+    if (below !== '') add('text', { x: x + 8, y: y + 12, class: 'small' }).textContent = fit(below)
+  }
+  lefts.forEach((from, at) => node(8, yOf(lefts, at), from, ''))
+  rights.forEach((right, at) => {
+    const edge = edges.find((each) => each.kind + ' ' + each.to === right)
+    const all = edges.filter((each) => each.kind + ' ' + each.to === right)
+    const refused = sum(all.map((each) => each.refused))
+    node(width - box - 8, yOf(rights, at), edge.to, number(sum(all.map((each) => each.count))) + ' ' + (kinds[edge.kind] || '') + (refused > 0 ? ', ' + number(refused) + ' refused' : ''))
+  })
+}
+
 function show() {
   const status = byId('status')
   status.className = trouble === '' || view === undefined ? '' : 'bad'
   document.body.className = trouble !== '' && view !== undefined ? 'stale' : ''
   write(status, trouble !== '' ? trouble : view.truncated ? 'live; there is more than the page shows' : 'live')
-  if (view !== undefined) for (const id of Object.keys(tables)) fill(id)
+  if (view === undefined) return
+  for (const id of Object.keys(tables)) fill(id)
+  draw()
 }
 
 for (const [id, { columns }] of Object.entries(tables)) {
@@ -133,6 +223,7 @@ for (const [id, { columns }] of Object.entries(tables)) {
   }
 }
 byId('filter').addEventListener('input', show)
+window.addEventListener('resize', () => view !== undefined && draw())
 document.addEventListener('keydown', (event) => {
   const filter = byId('filter')
   if (event.ctrlKey || event.metaKey || event.altKey) return
@@ -141,7 +232,7 @@ document.addEventListener('keydown', (event) => {
     filter.blur()
     show()
   } else if (event.target !== filter) {
-    const section = { 1: 'hosts', 2: 'workloads', 3: 'components' }[event.key]
+    const section = { 1: 'hosts', 2: 'workloads', 3: 'components', 4: 'calls', 5: 'events' }[event.key]
     if (event.key === '/') {
       event.preventDefault()
       filter.focus()

@@ -23,8 +23,23 @@ th{text-align:left;font-weight:600;color:var(--dim);font-size:13px;white-space:n
 th,td{padding:8px 12px;vertical-align:top}
 td{border-top:1px solid var(--line);overflow-wrap:break-word;max-width:22em;unicode-bidi:isolate;white-space:pre-line}
 td.mono{overflow-wrap:anywhere;min-width:13em;font:13px/1.5 ui-monospace,monospace}
+td.brief{white-space:pre}
+td.long{max-width:34em}
 td.good,td.warn,td.bad{font-weight:600}
 .good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}
+nav{flex-wrap:wrap;column-gap:18px;row-gap:0}
+.graph{background:var(--card);border:1px solid var(--line);border-radius:8px;margin-bottom:10px}
+.graph svg{display:block;width:100%}
+.graph text{fill:var(--text);font:13px/1 system-ui,sans-serif}
+.graph text.small{fill:var(--dim);font-size:12px}
+.graph path{fill:none;stroke-opacity:.75}
+.graph .audience,.key.audience::before{stroke:var(--accent);border-color:var(--accent)}
+.graph .origin,.key.origin::before{stroke:var(--good);border-color:var(--good)}
+.graph .component,.key.component::before{stroke:var(--warn);border-color:var(--warn)}
+.graph .refused,.key.refused::before{stroke:var(--bad);border-color:var(--bad);stroke-dasharray:5 4;border-top-style:dashed}
+.graph rect{fill:var(--back);stroke:var(--line)}
+.legend{display:flex;flex-wrap:wrap;gap:4px 18px;margin:0 0 10px;font-size:13px}
+.key::before{content:'';display:inline-block;width:22px;border-top:3px solid;margin-right:7px;vertical-align:middle}
 .stale main{opacity:.55}
 .empty,footer,section>p{color:var(--dim)}
 footer{padding-top:20px;padding-bottom:28px;font-size:13px}
@@ -38,7 +53,7 @@ table,tbody,tr,td{display:block}
 tr{padding:8px 0;border-top:1px solid var(--line)}
 tr:first-child{border-top:0}
 tr[hidden],td[hidden],td.none{display:none}
-td{border:0;max-width:none;overflow-wrap:anywhere;padding:3px 12px 3px 116px;position:relative;min-height:28px}
+td,td.brief,td.long{border:0;max-width:none;white-space:pre-line;overflow-wrap:anywhere;padding:3px 12px 3px 116px;position:relative;min-height:28px}
 td::before{content:attr(data-label);position:absolute;left:12px;width:100px;color:var(--dim);font:13px/1.6 system-ui,sans-serif}
 }
 `

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { after, test } from 'node:test'
 import { connect } from 'nats'
 import type { FleetView } from '../../src/console/fleet-view.ts'
 import { startLatticeHouse } from '../lattice-cli/lattice-house.ts'
+import { httpCall } from '../support/http-call.ts'
 
 // A real NATS, a real host with a workload, and a stranger on the lattice who answers as a host with hostile names.
 const house = await startLatticeHouse()
@@ -15,6 +17,15 @@ after(async () => {
 })
 const host = await house.host('seen', '--label', 'zone=a')
 await house.json('deploy', '-f', house.manifest('shown', { replicas: 1 }))
+const asking = house.manifest('asking', { image: house.image('whoami-c') })
+writeFileSync(
+  asking,
+  readFileSync(asking, 'utf8').replace(
+    'hostInterfaces: [',
+    'hostInterfaces: [{namespace: wasmcloud, package: identity, interfaces: [store], version: 0.0.1, config: {audiences: other}}, ',
+  ),
+)
+await house.json('deploy', '-f', asking)
 const hostile = `</script><img src=x onerror=alert(1)>\u202e${'x'.repeat(5_000)}`
 stranger.subscribe('herald.hosts', {
   callback: (_, message) => {
@@ -27,6 +38,12 @@ stranger.subscribe('herald.hosts', {
     message.respond('{"heartbeat": {"id": "a.b.>"}}')
     message.respond('not JSON')
   },
+})
+stranger.subscribe('herald.host.evil.activity', {
+  callback: (_, message) => void message.respond('{"workloads":[{}]}'),
+})
+stranger.subscribe('herald.host.evil.audit', {
+  callback: (_, message) => void message.respond(JSON.stringify({ events: [{ version: 1, event: hostile }] })),
 })
 stranger.subscribe('herald.host.evil.workloads', {
   callback: (_, message) => void message.respond(JSON.stringify({ surprise: true })),
@@ -77,11 +94,39 @@ test('a real host and its workload are shown with what they are', async () => {
   assert.equal(shown?.state, 'ready')
   assert.ok(shown?.labels.includes('zone=a'), String(shown?.labels))
   assert.ok(Date.now() - (shown?.lastHeartbeatMs ?? 0) < 10_000)
-  const [workload, ...others] = workloads
+  const [workload, ...others] = workloads.filter(({ name }) => name === 'shown')
   assert.deepEqual(others, [])
   assert.equal(`${workload?.namespace}/${workload?.name} ${workload?.state}`, 'default/shown running')
   assert.match(workload?.components[0]?.digest ?? '', /^sha256:[0-9a-f]{64}$/)
   assert.equal(workload?.components[0]?.serves, 'http shown.example')
+})
+
+test('requests, their rate, and what happened with identities are shown, of hosts that tell them', async () => {
+  for (const name of ['shown', 'shown', 'asking']) await httpCall(host.url, { host: `${name}.example` })
+  let last: FleetView | undefined
+  for (const untilMs = Date.now() + 30_000; ; ) {
+    last = await view()
+    const [shown] = last.workloads.filter(({ name }) => name === 'shown')
+    if (shown?.requests === 2 && shown.ratePerS !== undefined && last.events.length > 0) break
+    assert.ok(Date.now() < untilMs, JSON.stringify(last))
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  const [event] = last.events
+  assert.deepEqual(
+    { ...event, atMs: 0, reason: event?.reason.split(':')[0] },
+    {
+      ...{ atMs: 0, hostName: 'seen', event: 'identity.refused', component: 'default/asking' },
+      ...{ about: 'sts.amazonaws.com', spiffeId: '', reason: 'ERR_AUDIENCE_NOT_ALLOWED', count: 1, tokenId: '' },
+    },
+  )
+  const [edge] = last.edges
+  assert.deepEqual(
+    { ...edge, lastAtMs: 0 },
+    {
+      ...{ from: 'default/asking', kind: 'audience', to: 'sts.amazonaws.com', count: 0, refused: 1, spiffeId: '' },
+      lastAtMs: 0,
+    },
+  )
 })
 
 test('what a stranger answers is bounded, without characters that hide, and refused where it is no answer', async () => {
@@ -107,7 +152,7 @@ test('who answers as a host that is there already makes it look doubtful, and do
     same.map(({ problem }) => problem),
     ['2 answer as this host'],
   )
-  assert.equal(workloads.length, 1)
+  assert.equal(workloads.length, 2)
 })
 
 test('events bring the hosts, and bring them again', async () => {
