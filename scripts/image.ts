@@ -1,14 +1,14 @@
 // `npm run image`: Herald's container image as an OCI image layout, without a container engine.
 import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createLog } from '../src/observability/log.ts'
 import { createDockerCredentials } from '../src/oci/docker-credentials.ts'
 import { billOfMaterials } from './image/bill-of-materials.ts'
 import { type ImageConfig, type WrittenImage, writeOciLayout } from './image/oci-layout.ts'
 import { pushLayout } from './image/push-layout.ts'
-import { buildRootFilesystem, nonRoot } from './image/root-filesystem.ts'
+import { buildRootFilesystem, nonRoot, type RootFilesystem } from './image/root-filesystem.ts'
 
 const usage = `usage: npm run image [-- --output DIR] [--tag TAG] [--push REGISTRY/REPOSITORY:TAG] [--rootfs DIR]
 
@@ -37,11 +37,9 @@ export async function buildImage(directory: string, tag = heraldVersion()): Prom
   rmSync(directory, { recursive: true, force: true })
   const workspace = join(directory, 'work')
   mkdirSync(workspace, { recursive: true })
-  const files = await buildRootFilesystem(root, workspace)
+  const files = await buildFiles(workspace)
   const bomPath = join(directory, 'herald.cdx.json')
-  writeFileSync(bomPath, billOfMaterials(root, files))
-  mkdirSync(join(files.applicationDirectory, 'usr/share/sbom'), { recursive: true })
-  copyFileSync(bomPath, join(files.applicationDirectory, 'usr/share/sbom/herald.cdx.json'))
+  copyFileSync(join(files.applicationDirectory, bomInImage), bomPath)
   const layout = join(directory, 'layout')
   const image = await writeOciLayout(layout, [files.systemDirectory, files.applicationDirectory], imageConfig(), tag)
   rmSync(workspace, { recursive: true })
@@ -57,10 +55,21 @@ export async function buildImage(directory: string, tag = heraldVersion()): Prom
 /** Writes the image's files, merged, to `directory`. */
 export async function writeRootFilesystem(directory: string): Promise<void> {
   const workspace = join(directory, '..', `.${Date.now()}-rootfs`)
-  const { systemDirectory, applicationDirectory } = await buildRootFilesystem(root, workspace)
+  const { systemDirectory, applicationDirectory } = await buildFiles(workspace)
   for (const folder of [systemDirectory, applicationDirectory])
     cpSync(folder, directory, { recursive: true, verbatimSymlinks: true })
   rmSync(workspace, { recursive: true })
+}
+
+const bomInImage = 'usr/share/sbom/herald.cdx.json'
+
+/** All that is in the image, its bill of materials too. */
+async function buildFiles(workspace: string): Promise<RootFilesystem> {
+  const files = await buildRootFilesystem(root, workspace)
+  const bom = join(files.applicationDirectory, bomInImage)
+  mkdirSync(dirname(bom), { recursive: true })
+  writeFileSync(bom, billOfMaterials(root, files))
+  return files
 }
 
 function imageConfig(): ImageConfig {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { runProgram } from '../../scripts/servers/run-program.ts'
@@ -14,7 +14,7 @@ import {
 import { writeKubernetesSchemas } from '../support/kubernetes-schemas.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { type HelmChart, openHelmChart, type RenderedObject, readObjectsOfFile, type Values } from './helm-chart.ts'
-import { leastValues, sidecarValues, valueMatrix } from './value-sets.ts'
+import { calloutValues, leastValues, sidecarValues, valueMatrix } from './value-sets.ts'
 
 const cleanup = new AsyncDisposableStack()
 const directory = cleanup.use(temporaryDirectory()).path
@@ -114,20 +114,23 @@ async function kubeconform(file: string) {
   return await runProgram(await programPath('kubeconform'), args)
 }
 
-test('with private agents every pod runs at Pod Security level restricted: host, test, console, NATS and the operator', async () => {
+test('with private agents every pod runs at Pod Security level restricted: host, console, callout service, NATS and the operator', async () => {
   const namespace = await newNamespace('restricted')
-  const values = { ...sidecarValues, console: { enabled: true }, 'runtime-operator': { enabled: true } }
+  const console = { enabled: true, credentials: { kind: 'none' } }
+  const values = { ...calloutValues, ...sidecarValues, console, 'runtime-operator': { enabled: true } }
   const objects = await chart.template(values, { namespace })
   const pods = podsOf(objects, namespace)
   assert.deepEqual(pods.map(({ metadata }) => metadata.name).sort(), [
     'nats',
+    'rel-herald-callout',
     'rel-herald-console',
     'rel-herald-host',
-    'rel-herald-test',
     'runtime-operator',
   ])
   await kubernetes.apply(objects, { namespace })
   await kubernetes.apply(pods)
+  const withTest = heralds(await chart.template(sidecarValues, { namespace }))
+  await kubernetes.apply(podsOf(withTest, namespace).filter(({ metadata }) => metadata.name === 'rel-herald-test'))
 })
 
 test('a host on the node’s admin socket needs level privileged, and nothing but the hostPath volume is the reason', async () => {
@@ -162,7 +165,13 @@ test('helm install, upgrade and uninstall on the real API server leave nothing b
   const notes = await helm('install', 'house', chart.directory, ...at, ...valuesArgs(sidecarValues))
   assert.match(notes, /service_account_allow_list = \["herald-\d+:house-herald-host"\]/)
   assert.ok((await kubernetes.objectsOf('house')).length >= 8)
-  const more = { ...sidecarValues, host: { replicas: 3, group: 'blue' }, components: [{ name: 'api-gateway' }] }
+  const more = {
+    ...calloutValues,
+    ...sidecarValues,
+    host: { replicas: 3, group: 'blue' },
+    components: [{ name: 'api-gateway' }],
+    console: { enabled: true, credentials: { kind: 'none' } },
+  }
   await helm('upgrade', 'house', chart.directory, ...at, ...valuesArgs(more))
   assert.equal(
     await kubernetes.kubectl('get', 'deployment/house-herald-host', ...at, '--output=jsonpath={.spec.replicas}'),
@@ -215,6 +224,47 @@ test('an upgrade that would change an immutable field is refused before anything
     '5',
   )
   await helm('uninstall', 'still', ...at)
+})
+
+test('an upgrade from the chart version before changes no selector, whatever it adds', async () => {
+  const namespace = await newNamespace('restricted')
+  const at = ['--namespace', namespace]
+  const before = join(directory, 'chart-before')
+  cpSync(chart.directory, before, { recursive: true })
+  const description = join(before, 'Chart.yaml')
+  writeFileSync(description, readFileSync(description, 'utf8').replace(/^(version|appVersion): .*$/gm, '$1: 0.0.9'))
+  await helm('install', 'older', before, ...at, ...valuesArgs(sidecarValues))
+  const selectors = () =>
+    kubernetes.kubectl('get', 'deployments,statefulsets', ...at, '--output=jsonpath={.items[*].spec.selector}')
+  const selected = await selectors()
+  await helm('upgrade', 'older', chart.directory, ...at, ...valuesArgs(sidecarValues))
+  assert.equal(await selectors(), selected)
+  const version = await kubernetes.kubectl(
+    ...['get', 'deployment/older-herald-host', ...at],
+    '--output=jsonpath={.metadata.labels.helm\\.sh/chart}',
+  )
+  assert.equal(version, 'herald-platform-0.1.0')
+  await helm('uninstall', 'older', ...at)
+})
+
+test('an upgrade that would change the size of NATS’ volumes is refused before anything changes, and says what to do', async () => {
+  const namespace = await newNamespace('restricted')
+  const at = ['--namespace', namespace]
+  await helm('install', 'sized', chart.directory, ...at, ...valuesArgs(sidecarValues))
+  const nats = { config: { jetstream: { fileStore: { pvc: { size: '20Gi' } } } } }
+  const larger = { ...sidecarValues, nats, host: { replicas: 5 } }
+  await assert.rejects(
+    helm('upgrade', 'sized', chart.directory, ...at, ...valuesArgs(larger)),
+    /the volumes of the existing StatefulSet nats have 10Gi, and this upgrade wants 20Gi.*kubectl -n herald-\d+ delete statefulset nats --cascade=orphan/,
+  )
+  const replicas = await kubernetes.kubectl(
+    'get',
+    'deployment/sized-herald-host',
+    ...at,
+    '--output=jsonpath={.spec.replicas}',
+  )
+  assert.equal(replicas, '2')
+  await helm('uninstall', 'sized', ...at)
 })
 
 test('an upgrade from a Deployment to a DaemonSet replaces the one with the other', async () => {

@@ -1,26 +1,32 @@
 import assert from 'node:assert/strict'
-import { copyFileSync, cpSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect, nkeys } from 'nats'
 import { buildComponents } from '../../scripts/build-components.ts'
 import { pushLayout } from '../../scripts/image/push-layout.ts'
-import { type BuiltImage, buildImage } from '../../scripts/image.ts'
+import { type BuiltImage, buildImage, writeRootFilesystem } from '../../scripts/image.ts'
 import { runProgram } from '../../scripts/servers/run-program.ts'
 import { programPath } from '../../scripts/servers.ts'
 import { createLog } from '../../src/observability/log.ts'
 import { createOciClient } from '../../src/oci/oci-client.ts'
+import { runHerald } from '../cli/herald-process.ts'
 import { startAwsStandIns } from '../relying-parties/aws-stand-ins.ts'
 import { freePort } from '../support/free-port.ts'
+import { httpCall } from '../support/http-call.ts'
 import { type Kubernetes, startKubernetes } from '../support/kubernetes.ts'
 import { startLog } from '../support/log.ts'
 import { startNats } from '../support/nats.ts'
 import { type Registry, startRegistry } from '../support/registry.ts'
+import { scanForTokens } from '../support/scan-for-tokens.ts'
 import { type Spire, startSpire } from '../support/spire.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { openHelmChart, type RenderedObject, type Values } from './helm-chart.ts'
 import { type ImageRoot, pullImageRoot, readInImage } from './image-root.ts'
-import { runRenderedHost } from './run-rendered-host.ts'
+import { runRendered, runRenderedHost } from './run-rendered-host.ts'
 import { startSpireServerForPods } from './spire-server-for-pods.ts'
+import { calloutValues } from './value-sets.ts'
 
 const cleanup = new AsyncDisposableStack()
 const directory = cleanup.use(temporaryDirectory()).path
@@ -50,6 +56,15 @@ test('the image goes to a registry and comes back as it was, below 200 MB, for a
   assert.ok(built.uncompressedBytes < 200e6, `${built.uncompressedBytes} bytes`)
   assert.equal(image.config.User, '65532:65532')
   assert.equal(statSync(join(image.path, 'tmp')).mode & 0o7777, 0o1777)
+})
+
+test('what the Dockerfile copies is what the image holds, file by file, the bill of materials too', async () => {
+  const rootfs = join(directory, 'rootfs')
+  await writeRootFilesystem(rootfs)
+  const list = (path: string) => readdirSync(path, { recursive: true, encoding: 'utf8' }).sort()
+  assert.deepEqual(list(rootfs), list(image.path))
+  for (const file of ['herald/package.json', 'usr/share/sbom/herald.cdx.json', 'herald/dist/cli/main.js'])
+    assert.equal(readFileSync(join(rootfs, file), 'utf8'), readInImage(image, file))
 })
 
 test('there is no shell, no package manager and no compiler in it', async () => {
@@ -241,6 +256,91 @@ test('a host with a private agent, attested by the API server and known by its u
     `${passed.output}\n${host.server.log.text().slice(-2000)}\n${host.agent?.log.text().slice(-3000)}`,
   )
   assert.match(passed.stdout, new RegExp(`✔ the component gets its token: ${spiffeId}\n`))
+})
+
+test('with the callout service of the chart the host gets into NATS by its SVID, and who has none does not; the console shows it', {
+  skip,
+}, async () => {
+  await using spire = await startSpire({ hostEntry: false, oidc: false })
+  const calloutId = 'spiffe://example.org/nats-callout'
+  for (const spiffeId of [spire.hostSpiffeId, calloutId])
+    await spire.createEntry({ spiffeId, parentId: spire.agentSpiffeId, selectors: ['unix:uid:65532'] })
+  using chart = await openHelmChart('herald-platform')
+  const volumes = join(directory, 'volumes-of-callout')
+  const keys = join(volumes, 'keys')
+  mkdirSync(volumes)
+  const printed = await runHerald(['nats-callout', 'keys', keys, '--account', 'HERALD'], {
+    node: process.execPath,
+  })
+  assert.equal(printed.exitCode, 0, printed.stderr)
+  const [user, issuer, xkey] = [/nkey: (U\w+)/, /issuer: (A\w+)/, /xkey: (X\w+)/].map(
+    (key) => key.exec(printed.stdout)?.[1] ?? assert.fail(`${key} is not printed`),
+  )
+  const consoleUser = nkeys.createUser()
+  const consoleKey = consoleUser.getPublicKey()
+  // What the printed configuration says, as values of the NATS chart; and a user of the console's own.
+  const merge = {
+    accounts: {
+      HERALD_AUTH: { users: [{ nkey: user }] },
+      HERALD: {
+        users: [
+          { nkey: consoleKey, permissions: { publish: ['herald.hosts', 'herald.host.>'], subscribe: ['_INBOX.>'] } },
+        ],
+      },
+    },
+    authorization: {
+      timeout: 2,
+      auth_callout: { issuer, account: 'HERALD_AUTH', auth_users: [user, consoleKey], xkey },
+    },
+  }
+  const config = Object.entries(merge).map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
+  await using nats = await startNats({ config: config.join('\n') })
+  const [httpPort, healthPort, consolePort] = [await freePort(), await freePort(), await freePort()]
+  const objects = await chart.template({
+    ...calloutValues,
+    host: { http: { port: httpPort }, health: { port: healthPort } },
+    nats: { config: { nats: { port: Number(new URL(nats.url).port) }, jetstream: { enabled: false }, merge } },
+    spire: { workloadSocket: { fileName: 'api.sock' } },
+    console: {
+      enabled: true,
+      port: consolePort,
+      credentials: { kind: 'nkey', secretName: 'console', secretKey: 'seed' },
+    },
+  })
+
+  const keyFiles = ['issuer.nk', 'user.nk', 'xkey.nk'].map((name) => [name, readFileSync(join(keys, name), 'utf8')])
+  const surroundings = {
+    image,
+    objects,
+    names: ['nats', 'rel-herald-console'],
+    secrets: {
+      'herald-callout': Object.fromEntries(keyFiles) as Record<string, string>,
+      console: { seed: new TextDecoder().decode(consoleUser.getSeed()) },
+    },
+    nodeDirectories: {
+      [node]: join(spire.adminSocketPath, '..'),
+      'csi.spiffe.io': join(spire.workloadSocketPath, '..'),
+    },
+    directory: volumes,
+  }
+  await using callout = await runRendered('nats-callout', surroundings, (log) => log.includes('"event":"ready"'))
+  await using host = await runRenderedHost(surroundings)
+  assert.match(callout.log.text(), /audit\.nats\.granted.*spiffe:\/\/example\.org\/wasm-host/)
+  await assert.rejects(connect({ servers: nats.url, timeout: 10_000 }), /Authorization Violation/i)
+
+  await using shown = await runRendered('console', surroundings, (log) => log.includes('"event":"ready"'))
+  const url = `http://127.0.0.1:${consolePort}`
+  for (const name of ['rel-herald-console', 'rel-herald-console.herald.svc', '127.0.0.1']) {
+    // It asks the hosts when it is asked itself.
+    for (const untilMs = Date.now() + 60_000; ; await sleep(200)) {
+      const { status, text } = await httpCall(`${url}/api/fleet`, { host: name })
+      assert.equal(status, 200, `${name}: ${text}\n${shown.log.text()}`)
+      if (text.includes('rel-herald-host-7d4b9c-x2x9v')) break
+      assert.ok(Date.now() < untilMs, text)
+    }
+  }
+  assert.equal((await httpCall(`${url}/`, { host: 'evil.example' })).status, 421)
+  for (const { log } of [callout, host.server, shown]) assert.deepEqual(scanForTokens(log.text()), [])
 })
 
 /** The private agent's image, as its Dockerfile lays it out, on the libraries of Herald's: its own is static. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { runProgram } from '../../scripts/servers/run-program.ts'
+import { parseCalloutPolicy } from '../../src/callout/callout-policy.ts'
 import { type HelmChart, openHelmChart, type RenderedObject } from './helm-chart.ts'
 import { leastValues, refusedValues, sidecarValues, valueMatrix } from './value-sets.ts'
 
@@ -50,6 +51,21 @@ test('herald console understands every argument that is rendered, and is told th
     assert.match(result.output, /ERR_LATTICE_/)
     assert.doesNotMatch(result.output, /ERR_USAGE/)
   }
+})
+
+test('herald nats-callout understands the policy and every argument that are rendered', async () => {
+  const objects = await chart.template(valueMatrix['NATS by auth callout']!)
+  const { 'policy.yaml': policy = '' } = found(objects, 'ConfigMap', 'rel-herald-callout').data as Record<
+    string,
+    string
+  >
+  assert.equal(parseCalloutPolicy(policy, 'policy.yaml').grants.length, 1)
+  const { args } = container(found(objects, 'Deployment', 'rel-herald-callout'))
+  const herald = join(import.meta.dirname, '../../bin/herald.js')
+  const result = await runProgram(process.execPath, [herald, ...args])
+  // It gets as far as a policy that is not there.
+  assert.match(result.output, /\/etc\/herald\/(policy\/policy\.yaml|keys)/)
+  assert.doesNotMatch(result.output, /ERR_USAGE/)
 })
 
 for (const [what, values, message] of refusedValues) {

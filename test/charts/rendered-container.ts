@@ -12,6 +12,7 @@ type Volume = {
     readonly items?: readonly { readonly key: string; readonly path: string }[]
   }
   readonly hostPath?: { readonly path: string }
+  readonly csi?: { readonly driver: string }
   readonly projected?: {
     readonly sources: readonly { readonly serviceAccountToken: { readonly path: string; readonly audience: string } }[]
   }
@@ -49,7 +50,7 @@ export type PodSurroundings = {
   readonly configMaps?: Readonly<Record<string, Readonly<Record<string, string>>>>
   /** Service account tokens by their audience. */
   readonly serviceAccountTokens?: Readonly<Record<string, string>>
-  /** Directories that stand for those of a node. */
+  /** Directories that stand for those of a node, and for the volumes that a CSI driver makes there, by its name. */
   readonly nodeDirectories?: Readonly<Record<string, string>>
   /** What the cluster's DNS would answer: all of them are 127.0.0.1 here. */
   readonly names: readonly string[]
@@ -135,10 +136,11 @@ function volumeDirectory(
   surroundings: PodSurroundings,
   { runAsUser, fsGroup }: { runAsUser: number; fsGroup: number | undefined },
 ): string {
-  const { hostPath, configMap, secret, projected } = volume
-  if (hostPath !== undefined) {
-    const directory = surroundings.nodeDirectories?.[hostPath.path]
-    if (directory === undefined) throw new Error(`nothing stands for the node's ${hostPath.path}`)
+  const { hostPath, csi, configMap, secret, projected } = volume
+  const ofNode = hostPath?.path ?? csi?.driver
+  if (ofNode !== undefined) {
+    const directory = surroundings.nodeDirectories?.[ofNode]
+    if (directory === undefined) throw new Error(`nothing stands for the node's ${ofNode}`)
     return directory
   }
   const directory = join(surroundings.directory, volume.name)

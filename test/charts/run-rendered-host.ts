@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type RunResult, runProgram } from '../../scripts/servers/run-program.ts'
+import { startLog } from '../support/log.ts'
 import { urlAnswers } from '../support/reachable.ts'
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts'
 import type { RenderedObject } from './helm-chart.ts'
@@ -27,13 +28,37 @@ export interface RenderedHost extends AsyncDisposable {
   helmTest(): Promise<RunResult>
 }
 
+/** The only container of another Deployment that the chart renders, running in the same way. */
+export async function runRendered(
+  component: 'console' | 'nats-callout',
+  options: Omit<PodSurroundings, 'podName'>,
+  isReady: (log: string) => boolean,
+): Promise<ServerProcess> {
+  const deployment = deploymentOf(options.objects, component)
+  const podName = `${deployment.metadata.name}-5f6d8-k4j2p`
+  const directory = join(options.directory, podName)
+  mkdirSync(directory, { recursive: true })
+  const log = startLog(`rendered-${component}`)
+  return await startServerProcess({
+    name: `rendered-${component}`,
+    log,
+    ...containerProcess(deployment, component, { ...options, podName, directory }),
+    isReady: async () => isReady(log.text()),
+  })
+}
+
+function deploymentOf(objects: readonly RenderedObject[], component: string): RenderedObject {
+  const found = objects.find(
+    ({ kind, metadata }) => kind === 'Deployment' && metadata.labels?.['app.kubernetes.io/component'] === component,
+  )
+  if (found === undefined) throw new Error(`the chart rendered no Deployment for ${component}`)
+  return found
+}
+
 /** Starts it and resolves once its rendered readiness probe is answered. @throws with the end of its log if that does not happen */
 export async function runRenderedHost(options: RenderedHostOptions): Promise<RenderedHost> {
   const { objects, directory } = options
-  const host = objects.find(
-    ({ kind, metadata }) => kind === 'Deployment' && metadata.labels?.['app.kubernetes.io/component'] === 'host',
-  )
-  if (host === undefined) throw new Error('the chart rendered no Deployment of hosts')
+  const host = deploymentOf(objects, 'host')
   const surroundings = (podName: string) => {
     const own = join(directory, podName)
     mkdirSync(own, { recursive: true })

@@ -36,6 +36,17 @@ export const sidecarValues: Values = {
   spire: { adminSocket: { mode: 'sidecar', sidecar: { cluster: 'herald' } } },
 }
 
+/** NATS asks the callout service, and nobody has a secret. */
+export const calloutValues: Values = {
+  ...leastValues,
+  lattice: { credentials: { kind: 'svid' } },
+  natsCallout: {
+    enabled: true,
+    keysSecret: 'herald-callout',
+    policy: { grants: [{ 'spiffe-id': 'spiffe://example.org/wasm-host', account: 'HERALD', as: 'host' }] },
+  },
+}
+
 /** Sets of values that differ in every branch of the templates. */
 export const valueMatrix: Readonly<Record<string, Values>> = {
   'the least': leastValues,
@@ -63,6 +74,12 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
     console: { enabled: true },
     'runtime-operator': { enabled: true },
     host: { operatorFinalizer: true },
+  },
+  'NATS by auth callout': { ...calloutValues, spire: { workloadSocket: { fileName: 'api.sock' } } },
+  'NATS by auth callout, private agents': {
+    ...calloutValues,
+    ...sidecarValues,
+    natsCallout: { ...(calloutValues.natsCallout as object), replicas: 1 },
   },
   'no lattice': { ...leastValues, nats: { enabled: false }, workloads: { 'api-gateway': workload('api-gateway') } },
   everything: {
@@ -249,6 +266,42 @@ export const refusedValues: readonly (readonly [what: string, values: Values, me
     'a Secret of unknown kind',
     { ...leastValues, lattice: { credentials: { secretName: 's' } } },
     /say whether the Secret holds/,
+  ],
+  [
+    'a callout service without keys',
+    {
+      ...calloutValues,
+      natsCallout: { enabled: true, policy: { grants: [{ 'spiffe-id': 'spiffe://example.org/a', account: 'A' }] } },
+    },
+    /natsCallout\.keysSecret is empty: make the keys .* kubectl -n herald create secret generic herald-callout/,
+  ],
+  [
+    'a callout service that grants nothing',
+    { ...calloutValues, natsCallout: { enabled: true, keysSecret: 'k' } },
+    /natsCallout\.policy grants nobody anything/,
+  ],
+  [
+    'a grant of the callout service with an unknown key',
+    {
+      ...calloutValues,
+      natsCallout: { policy: { grants: [{ 'spiffe-id': 'spiffe://example.org/a', account: 'A', subjects: ['>'] }] } },
+    },
+    /additional properties 'subjects' not allowed/,
+  ],
+  [
+    'a callout service without NATS',
+    { ...calloutValues, nats: { enabled: false }, workloads: { w: workload('w') } },
+    /natsCallout\.enabled is true, but there is no NATS/,
+  ],
+  [
+    'a console that would have to show an SVID',
+    { ...calloutValues, console: { enabled: true } },
+    /lattice\.credentials\.kind is svid, and the console shows NATS no SVID/,
+  ],
+  [
+    'a Secret beside SVIDs',
+    { ...leastValues, lattice: { credentials: { kind: 'svid', secretName: 's' } } },
+    /lattice\.credentials\.secretName is set, but kind is svid/,
   ],
   [
     'a console without a lattice',

@@ -39,6 +39,7 @@ before(async () => {
   program('helm', `exec ${await programPath('helm')} "$@"`)
   program('kubectl', `exec ${await programPath('kubectl')} "$@"`)
   program('spire-server', `exec ${await programPath('spire-server')} "$@" -socketPath ${spire.serverSocketPath}`)
+  program('herald', `exec ${process.execPath} ${join(root, 'bin/herald.js')} "$@"`)
   program('node', `cd ${root} && exec ${process.execPath} "$@"`)
   for (const name of standInPrograms) {
     program(

@@ -30,6 +30,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: console
 {{- end }}
 
+{{- define "herald.calloutSelector" -}}
+app.kubernetes.io/name: {{ include "herald.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: nats-callout
+{{- end }}
+
 {{- define "herald.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
 app.kubernetes.io/name: {{ include "herald.name" . }}
@@ -71,6 +77,11 @@ spiffe://{{ .Values.trustDomain }}
 {{- /* Node alias of the sidecar agents: one parent for entries, whichever pod runs the agent. */ -}}
 {{- define "herald.sidecarAgentsSpiffeId" -}}
 {{ include "herald.hostSpiffeId" . }}/agents
+{{- end }}
+
+{{- /* Workload API of SPIRE inside the host's container, where it shows NATS its own SVID: the private agent's, or the one that the CSI driver brings. */ -}}
+{{- define "herald.workloadSocketPath" -}}
+/run/spire/workload/{{ if eq .Values.spire.adminSocket.mode "sidecar" }}agent.sock{{ else }}{{ .Values.spire.workloadSocket.fileName }}{{ end }}
 {{- end }}
 
 {{- /* Directory and file of the admin socket inside the host's container. */ -}}

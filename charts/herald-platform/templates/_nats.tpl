@@ -35,6 +35,11 @@ nats://{{ include "herald.natsName" . }}:{{ dig "config" "nats" "port" 4222 .Val
 - --nats-nkey=/etc/herald/nats-credentials/nkey
 {{- else if eq .kind "token" }}
 - --nats-token-file=/etc/herald/nats-credentials/token
+{{- else if eq .kind "svid" }}
+- --nats-svid
+- --nats-audience={{ .audience }}
+- --spire-workload-socket={{ include "herald.workloadSocketPath" $.root }}
+- --own-spiffe-id={{ include "herald.hostSpiffeId" $.root }}
 {{- end }}
 {{- end }}
 {{- with .root.Values.lattice.tls }}
@@ -52,7 +57,7 @@ nats://{{ include "herald.natsName" . }}:{{ dig "config" "nats" "port" 4222 .Val
 {{- end }}
 {{- end }}
 {{- define "herald.natsMounts" -}}
-{{- if ne .credentials.kind "none" }}
+{{- if not (has .credentials.kind (list "none" "svid")) }}
 - {name: nats-credentials, mountPath: /etc/herald/nats-credentials, readOnly: true}
 {{- end }}
 {{- if .root.Values.lattice.tls.caSecret }}
@@ -63,7 +68,7 @@ nats://{{ include "herald.natsName" . }}:{{ dig "config" "nats" "port" 4222 .Val
 {{- end }}
 {{- end }}
 {{- define "herald.natsVolumes" -}}
-{{- if ne .credentials.kind "none" }}
+{{- if not (has .credentials.kind (list "none" "svid")) }}
 - name: nats-credentials
   secret:
     secretName: {{ .credentials.secretName }}

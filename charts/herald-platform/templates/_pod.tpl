@@ -186,6 +186,9 @@ spec:
         - {name: artifact-cache, mountPath: /var/cache/artifacts}
         {{- end }}
         - {name: spire-admin, mountPath: {{ include "herald.adminSocketDirectory" . }}{{ if not $sidecar }}, readOnly: true{{ end }}}
+        {{- if eq .Values.lattice.credentials.kind "svid" }}
+        - {name: spire-workload-socket, mountPath: /run/spire/workload, readOnly: true}
+        {{- end }}
         {{- if .Values.workloads }}
         - {name: workloads, mountPath: /etc/herald/workloads, readOnly: true}
         {{- end }}
@@ -226,6 +229,10 @@ spec:
       projected:
         sources:
           - serviceAccountToken: {path: spire-agent, audience: spire-server, expirationSeconds: 600}
+    {{- end }}
+    {{- if and (not $sidecar) (eq .Values.lattice.credentials.kind "svid") }}
+    - name: spire-workload-socket
+      csi: {driver: {{ .Values.spire.workloadSocket.csiDriver }}, readOnly: true}
     {{- end }}
     {{- if .Values.workloads }}
     - name: workloads

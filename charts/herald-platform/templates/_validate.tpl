@@ -24,11 +24,11 @@
 {{- fail "nats.enabled is true and lattice.servers names other servers: the hosts are on one lattice. Set nats.enabled=false to use those of lattice.servers" -}}
 {{- end -}}
 {{- $credentials := .Values.lattice.credentials -}}
-{{- if and (ne $credentials.kind "none") (not (and $credentials.secretName $credentials.secretKey)) -}}
+{{- if and (not (has $credentials.kind (list "none" "svid"))) (not (and $credentials.secretName $credentials.secretKey)) -}}
 {{- fail (printf "lattice.credentials.kind is %s, but secretName or secretKey is empty: credentials are only taken from a Secret" $credentials.kind) -}}
 {{- end -}}
-{{- if and (eq $credentials.kind "none") $credentials.secretName -}}
-{{- fail "lattice.credentials.secretName is set, but kind is none: say whether the Secret holds creds, an nkey or a token" -}}
+{{- if and (has $credentials.kind (list "none" "svid")) $credentials.secretName -}}
+{{- fail (printf "lattice.credentials.secretName is set, but kind is %s: say whether the Secret holds creds, an nkey or a token" $credentials.kind) -}}
 {{- end -}}
 {{- $console := .Values.console -}}
 {{- if and $console.enabled (not (include "herald.natsServers" . | trim)) -}}
@@ -39,6 +39,21 @@
 {{- end -}}
 {{- if and (has $console.credentials.kind (list "lattice" "none")) $console.credentials.secretName -}}
 {{- fail (printf "console.credentials.secretName is set, but kind is %s: say whether the Secret holds creds, an nkey or a token" $console.credentials.kind) -}}
+{{- end -}}
+{{- if and $console.enabled (eq $console.credentials.kind "lattice") (eq $credentials.kind "svid") -}}
+{{- fail "lattice.credentials.kind is svid, and the console shows NATS no SVID: give it credentials of its own in console.credentials" -}}
+{{- end -}}
+{{- $callout := .Values.natsCallout -}}
+{{- if $callout.enabled -}}
+{{- if not $callout.keysSecret -}}
+{{- fail (printf "natsCallout.keysSecret is empty: make the keys and their Secret with: herald nats-callout keys DIRECTORY; kubectl -n %s create secret generic herald-callout --from-file=DIRECTORY" .Release.Namespace) -}}
+{{- end -}}
+{{- if not $callout.policy.grants -}}
+{{- fail "natsCallout.policy grants nobody anything: list in natsCallout.policy.grants who may connect, the hosts first" -}}
+{{- end -}}
+{{- if not (include "herald.natsServers" . | trim) -}}
+{{- fail "natsCallout.enabled is true, but there is no NATS: set nats.enabled=true, or name the servers in lattice.servers" -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.autoscaling.enabled (ne .Values.host.kind "Deployment") -}}
 {{- fail "autoscaling.enabled is true, but a DaemonSet has as many hosts as there are nodes: set host.kind=Deployment" -}}
@@ -70,6 +85,7 @@
 {{- $_ := set $seen .name true -}}
 {{- end -}}
 {{- include "herald.validateSelector" . -}}
+{{- include "herald.validateNatsVolume" . -}}
 {{- end }}
 
 {{- /* Kubernetes refuses an upgrade that changes a selector with a message that does not say what to do; this one does, before anything was changed. */ -}}
@@ -82,6 +98,20 @@
 {{- range $key, $value := $wanted -}}
 {{- if ne (get $present $key) $value -}}
 {{- fail (printf "the selector of the existing %s %s has %s=%s, and this upgrade wants %s: Kubernetes does not let a selector change. Set nameOverride as it was, or first run: kubectl -n %s delete %s %s --cascade=orphan" $.Values.host.kind $name $key (get $present $key) $value $.Release.Namespace (lower $.Values.host.kind) $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- /* The same for the volume claims of a StatefulSet: of NATS, whose size is one of this chart's values. */ -}}
+{{- define "herald.validateNatsVolume" -}}
+{{- $store := .Values.nats.config.jetstream -}}
+{{- if and .Values.nats.enabled $store.enabled -}}
+{{- $name := include "herald.natsName" . -}}
+{{- $existing := lookup "apps/v1" "StatefulSet" .Release.Namespace $name | default dict -}}
+{{- range dig "spec" "volumeClaimTemplates" list $existing -}}
+{{- if and (hasSuffix "-js" .metadata.name) (ne .spec.resources.requests.storage $store.fileStore.pvc.size) -}}
+{{- fail (printf "the volumes of the existing StatefulSet %s have %s, and this upgrade wants %s: Kubernetes does not let a StatefulSet change them. Set nats.config.jetstream.fileStore.pvc.size as it was, or enlarge the claims themselves and first run: kubectl -n %s delete statefulset %s --cascade=orphan" $name .spec.resources.requests.storage $store.fileStore.pvc.size $.Release.Namespace $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
