@@ -20,11 +20,14 @@ export class NatsSubscription implements LatticeSubscription {
   readonly #options: SubscribeOptions
   readonly #context: Context
   readonly #running = new Set<Promise<void>>()
+  readonly #isLiteral: boolean
+  readonly #answer = this.#reply.bind(this)
   #subscription: Subscription | undefined
   #disposed: Promise<void> | undefined
 
   constructor(pattern: string, options: SubscribeOptions, context: Context) {
     this.#pattern = pattern
+    this.#isLiteral = !/[*>]/.test(pattern)
     this.#options = options
     this.#context = context
   }
@@ -51,12 +54,11 @@ export class NatsSubscription implements LatticeSubscription {
       )
       return
     }
-    const received = this.#toMessage(message)
+    // The client decodes a subject each time it is asked for.
+    const subject = this.#isLiteral ? this.#pattern : message.subject
+    const received = new ReceivedMessage(subject, message, this.#answer)
     if (this.#running.size >= (this.#options.maxInFlight ?? 1024)) {
-      log.warn(
-        { event: 'lattice.overloaded', connection: name, subject: message.subject },
-        'too many messages at once; one was refused',
-      )
+      log.warn({ event: 'lattice.overloaded', connection: name, subject }, 'too many messages at once; one was refused')
       this.#guard(received.subject, () => this.#options.onOverload?.(received))
       return
     }
@@ -91,26 +93,15 @@ export class NatsSubscription implements LatticeSubscription {
     }
   }
 
-  #toMessage({ subject, data, reply, headers }: Msg): LatticeMessage {
-    const wantsReply = reply !== undefined && reply !== ''
-    return {
-      subject,
-      payload: data,
-      replyTo: wantsReply ? reply : undefined,
-      wantsReply,
-      header: (name) => (headers?.has(name) ? headers.get(name) : undefined),
-      reply: (payload) => {
-        if (!wantsReply) return
-        // Whoever asks chooses where the answer goes. Only inboxes, or this host would publish for others where they may not.
-        if (!reply.startsWith(this.#options.replyPrefix ?? '_')) {
-          this.#context.log.warn(
-            { event: 'lattice.reply-refused', connection: this.#context.name, subject },
-            'the answer should go to a subject that is no inbox; not sent',
-          )
-          return
-        }
-        this.#context.send(reply, payload)
-      },
+  /** Whoever asks chooses where the answer goes. Only inboxes, or this host would publish for others where they may not. */
+  #reply(subject: string, replyTo: string, payload: Uint8Array): void {
+    const { log, name, send } = this.#context
+    if (replyTo.startsWith(this.#options.replyPrefix ?? '_')) send(replyTo, payload)
+    else {
+      log.warn(
+        { event: 'lattice.reply-refused', connection: name, subject },
+        'the answer should go to a subject that is no inbox; not sent',
+      )
     }
   }
 
@@ -124,5 +115,35 @@ export class NatsSubscription implements LatticeSubscription {
       await this.#subscription.drain().catch(() => {})
     while (this.#running.size > 0) await Promise.all(this.#running)
     this.#context.onDispose()
+  }
+}
+
+/** A class, so that a message costs one object. */
+class ReceivedMessage implements LatticeMessage {
+  readonly subject: string
+  readonly payload: Uint8Array
+  readonly replyTo: string | undefined
+  readonly #message: Msg
+  readonly #answer: (subject: string, replyTo: string, payload: Uint8Array) => void
+
+  constructor(subject: string, message: Msg, answer: (subject: string, replyTo: string, payload: Uint8Array) => void) {
+    this.subject = subject
+    this.payload = message.data
+    this.replyTo = message.reply || undefined
+    this.#message = message
+    this.#answer = answer
+  }
+
+  get wantsReply(): boolean {
+    return this.replyTo !== undefined
+  }
+
+  header(name: string): string | undefined {
+    const { headers } = this.#message
+    return headers?.has(name) ? headers.get(name) : undefined
+  }
+
+  reply(payload: Uint8Array): void {
+    if (this.replyTo !== undefined) this.#answer(this.subject, this.replyTo, payload)
   }
 }

@@ -23,6 +23,13 @@ describe('the entry of a guest', () => {
         (i32.add (local.get 0) (local.get 1)))
       (func (export "one") (param i32)
         (call $wait (local.get 0)))
+      (func (export "seven") (param i32 i32 i32 i32 i32 i32 i32) (result i32)
+        (call $wait (local.get 0))
+        (i32.sub (i32.mul (local.get 1) (local.get 6)) (local.get 5)))
+      (func (export "long") (param i32 i64) (result i64)
+        (call $wait (local.get 0))
+        (local.get 1))
+      (func (export "none") (result i32) (i32.const -5))
       (func (export "trap") (param i32 i32)
         (call $wait (local.get 0))
         (if (local.get 1) (then unreachable))))`)
@@ -74,10 +81,13 @@ describe('the entry of a guest', () => {
 
   test('enters functions of any other type too', async () => {
     const { entry } = guest(() => Promise.resolve())
-    const [sum, one] = [entry('sum'), entry('one')]
-    for (let call = 0; call < 4; call++) {
-      assert.equal(await sum.function(call, 10), call + 10)
-      assert.equal(await one.function(call), undefined)
+    const [sum, one, seven, long, none] = ['sum', 'one', 'seven', 'long', 'none'].map(entry) as GuestEntry[]
+    for (let call = -2; call < 4; call++) {
+      assert.equal(await sum!.function(call, 10), call + 10)
+      assert.equal(await one!.function(call), undefined)
+      assert.equal(await seven!.function(call, 3, 0, 0, 0, call, 11), 33 - call)
+      assert.equal(await long!.function(call, (2n ** 40n) as unknown as number), 2n ** 40n)
+      assert.equal(await none!.function(), -5)
     }
   })
 

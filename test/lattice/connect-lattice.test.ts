@@ -94,8 +94,10 @@ test('disposal lets handlers finish and their answers out, and takes no new mess
       message.reply(bytes('done'))
     },
   })
-  await lattice.flush(within(5_000))
-  const answer = client.request(subject, bytes(''), { timeoutMs: 5_000 })
+  await lattice.flush(within(10_000))
+  // Connected from here on, so that the request is sent before what is flushed next.
+  await client.flush(within(10_000))
+  const answer = client.request(subject, bytes(''), { timeoutMs: 10_000 })
   await client.flush(within(5_000))
   await lattice[Symbol.asyncDispose]()
   assert.equal(Buffer.from(await answer).toString(), 'done')
@@ -186,8 +188,10 @@ test('a server in lame-duck mode is left for another one of the cluster, without
     15_000,
   )
   assert.ok(lattice.events().some(({ event, others }) => event === 'lattice.lame-duck' && Number(others) >= 1))
+  // Connected is not yet subscribed.
+  await lattice.flush(within(10_000))
   await client.connected(within(10_000))
-  assert.equal(Buffer.from(await client.request(subject, bytes('moved'), { timeoutMs: 5_000 })).toString(), 'moved')
+  assert.equal(Buffer.from(await client.request(subject, bytes('moved'), { timeoutMs: 10_000 })).toString(), 'moved')
 })
 
 test('refused credentials are said and tried again; renewed ones in the file work without a restart', async () => {

@@ -2,6 +2,7 @@ import type { Lattice, LatticeMessage, LatticeSubscription } from '../../lattice
 import type { Log } from '../../observability/log.ts'
 import type { HandledBatch, MessageBatch } from './message-batch.ts'
 import type { MessagingEntry } from './messaging-config.ts'
+import { WaitingMessages } from './waiting-messages.ts'
 
 export type InflowOptions = {
   readonly entry: MessagingEntry
@@ -28,9 +29,7 @@ export class Inflow {
   readonly #options: InflowOptions
   readonly #inFlight = new Map<number, string | undefined>()
   readonly #awaited = new Map<string, number>()
-  #waiting: LatticeMessage[] = []
-  #head = 0
-  #waitingBytes = 0
+  #waiting = new WaitingMessages()
   #subscriptions: LatticeSubscription[] = []
   #state: 'idle' | 'serving' | 'paused' | 'draining' | 'closed' = 'idle'
   #pumping = false
@@ -61,10 +60,10 @@ export class Inflow {
         return
       case 'gone':
         this.#unlisten(this.#state === 'draining' ? 'draining' : 'idle')
-        this.#lose(this.#inFlight.size + this.#waiting.length - this.#head)
+        this.#lose(this.#inFlight.size + this.#waiting.length)
         this.#inFlight.clear()
         this.#awaited.clear()
-        this.#forgetWaiting()
+        this.#waiting = new WaitingMessages()
     }
   }
 
@@ -83,13 +82,12 @@ export class Inflow {
       this.#reportSoon()
     }
     this.#pump()
-    if (this.#state === 'paused' && this.#waiting.length - this.#head <= this.#options.entry.maxWaiting / 2)
-      this.#listen()
+    if (this.#state === 'paused' && this.#waiting.length <= this.#options.entry.maxWaiting / 2) this.#listen()
   }
 
   close(): void {
     this.#unlisten('closed')
-    this.#forgetWaiting()
+    this.#waiting = new WaitingMessages()
     clearTimeout(this.#report)
     this.#tell()
   }
@@ -116,16 +114,16 @@ export class Inflow {
   }
 
   #receive(message: LatticeMessage): void {
-    const waiting = this.#waiting.length - this.#head
+    const waiting = this.#waiting.length
     const full =
-      waiting >= this.#options.entry.maxWaiting * 2 || this.#waitingBytes + message.payload.length > maxWaitingBytes
+      waiting >= this.#options.entry.maxWaiting * 2 ||
+      this.#waiting.byteLength + message.payload.length > maxWaitingBytes
     if (this.#state === 'closed' || this.#state === 'idle' || full) {
       this.#lose(1)
       if (full && this.#state === 'serving') this.#unlisten('paused')
       return
     }
-    this.#waiting.push(message)
-    this.#waitingBytes += message.payload.length
+    this.#waiting.add(message)
     if (this.#state === 'serving' && waiting + 1 >= this.#options.entry.maxWaiting) this.#unlisten('paused')
     if (this.#pumping) return
     this.#pumping = true
@@ -135,50 +133,26 @@ export class Inflow {
     })
   }
 
-  /** Hands over as many as the component may work on, all in one message. */
+  /** Hands over as many as the component may work on. */
   #pump(): void {
-    const room = Math.min(this.#options.entry.maxInFlight - this.#inFlight.size, this.#waiting.length - this.#head)
-    if (room <= 0) return
-    const taken = this.#waiting.slice(this.#head, this.#head + room)
-    this.#head += room
-    if (this.#head === this.#waiting.length) {
-      this.#waiting = []
-      this.#head = 0
-    } else if (this.#head > 4096) {
-      this.#waiting = this.#waiting.slice(this.#head)
-      this.#head = 0
+    const { maxInFlight } = this.#options.entry
+    while (this.#waiting.length > 0 && this.#inFlight.size < maxInFlight) {
+      const taken = this.#waiting.take(maxInFlight - this.#inFlight.size)
+      const ids = taken.replies.map((replyTo) => {
+        const id = this.#nextId
+        this.#nextId += this.#options.idStep
+        this.#inFlight.set(id, replyTo)
+        if (replyTo !== undefined) this.#awaited.set(replyTo, (this.#awaited.get(replyTo) ?? 0) + 1)
+        return id
+      })
+      this.#options.send({ ids, ...taken })
     }
-    let length = 0
-    for (const { payload } of taken) length += payload.length
-    this.#waitingBytes -= length
-    const bytes = new Uint8Array(length)
-    const [ids, subjects, replies, ends]: [number[], string[], (string | undefined)[], number[]] = [[], [], [], []]
-    let end = 0
-    for (const { subject, payload, replyTo } of taken) {
-      bytes.set(payload, end)
-      end += payload.length
-      const id = this.#nextId
-      this.#nextId += this.#options.idStep
-      this.#inFlight.set(id, replyTo)
-      if (replyTo !== undefined) this.#awaited.set(replyTo, (this.#awaited.get(replyTo) ?? 0) + 1)
-      ids.push(id)
-      subjects.push(subject)
-      replies.push(replyTo)
-      ends.push(end)
-    }
-    this.#options.send({ ids, subjects, replies, ends, bytes })
   }
 
   #notAwaited(replyTo: string): void {
     const count = this.#awaited.get(replyTo) ?? 0
     if (count > 1) this.#awaited.set(replyTo, count - 1)
     else this.#awaited.delete(replyTo)
-  }
-
-  #forgetWaiting(): void {
-    this.#waiting = []
-    this.#head = 0
-    this.#waitingBytes = 0
   }
 
   #lose(count: number): void {
