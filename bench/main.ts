@@ -42,6 +42,12 @@ const benches: Record<string, Bench> = {
     components: ['whoami-c'],
     load: () => import('./identity.ts'),
   },
+  lattice: {
+    about: 'three hosts on NATS with a registry and SPIRE: starts, heartbeats under load, 200 workloads; 2 minutes',
+    components: ['hello-c', 'whoami-c'],
+    packages: ['wrk'],
+    load: () => import('./lattice.ts'),
+  },
   soak: {
     about: 'the whole host at 70 % of its peak for --minutes: failed requests, growth of memory',
     packages: ['wrk', ...wasmCompilerPackages],

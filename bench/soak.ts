@@ -1,12 +1,11 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort } from '../test/support/free-port.ts'
-import { startServerProcess } from '../test/support/server-process.ts'
 import { temporaryDirectory } from '../test/support/temporary-directory.ts'
 import { manifestOf } from './bench-host.ts'
 import { benchGuest } from './guests/bench-guests.ts'
-import { killChildren, processTree, rssBytes } from './process-tree.ts'
+import { startHostProcess } from './host-process.ts'
+import { rssBytes } from './process-tree.ts'
 import { type BenchRun, summarize } from './result.ts'
 import { type Load, loadWithWrk } from './wrk.ts'
 
@@ -17,26 +16,17 @@ const stretchSeconds = 10
 
 /**
  * The whole `herald host` as its users start it, a component in a warm pool behind its ingress, at a rate of 70 % of what it can do:
- * failed requests, and how its memory (all its processes) grows after the first minute.
+ * failed requests, and how its memory grows after the first minute.
  */
 export const run: BenchRun = async ({ minutes, say }) => {
   using directory = temporaryDirectory()
   const manifest = join(directory.path, 'soak.yaml')
   await writeFile(manifest, manifestOf('soak', `file://${await benchGuest('bench')}`, 8))
-  const port = await freePort()
   const hostName = 'soak.test'
-  const herald = join(import.meta.dirname, '..', 'bin', 'herald.js')
-  await using server = await startServerProcess({
-    name: 'herald-soak',
-    program: process.execPath,
-    args: [
-      ...[herald, 'host', '-f', manifest, '--http', `127.0.0.1:${port}`, '--log-level', 'warn'],
-      ...['--spire-admin-socket', join(directory.path, 'none.sock')],
-    ],
-    isReady: async () => (await loadWithWrk(port, { seconds: 1, connections: 1, hostName })).failed === 0,
-  })
-  // bin/herald.js starts the Node it needs, which would outlive it.
-  await using _host = { [Symbol.asyncDispose]: () => killChildren(server.pid) }
+  await using host = await startHostProcess('herald-soak', [
+    ...['-f', manifest, '--spire-admin-socket', join(directory.path, 'none.sock')],
+  ])
+  const { port, server } = host
   await loadWithWrk(port, { seconds: 5, hostName })
   const peak = await loadWithWrk(port, { seconds: 5, hostName })
   if (peak.failed > 0) throw new Error(`${peak.failed} requests failed before the soak began`)
@@ -52,7 +42,7 @@ export const run: BenchRun = async ({ minutes, say }) => {
   const ending = new AbortController()
   const sampling = (async () => {
     while (!ending.signal.aborted) {
-      const value = (await rssBytes(await processTree(server.pid))) / 2 ** 20
+      const value = (await rssBytes([server.pid])) / 2 ** 20
       rssMiB.push({ atMs: performance.now() - startedMs, value })
       await sleep(1000, undefined, { signal: ending.signal }).catch(() => {})
     }
