@@ -157,7 +157,6 @@ export class CellComponent implements CallableComponent {
       const current = instance
       end = (reason) => current.end(reason)
       const { request, responseOut, finished, handlerReturned } = current.wasi.startRequest(exchange)
-      finished.catch(() => {})
       const handler = current.exports[this.init.handlerExport!] as { handle(request: object, out: object): unknown }
       try {
         await current.call(() => handler.handle(request, responseOut), call)

@@ -73,15 +73,14 @@ export class CellInstance implements InstanceContext {
     this.#caller = caller
     return new Promise<T>((resolve, reject) => {
       this.#rejectCall = reject
-      const result = enter()
       const returned = (value: T): void => {
         this.settled = true
+        this.#rejectCall = undefined
         resolve(value)
       }
+      const result = enter()
       if (isPromise(result)) result.then(returned, reject)
       else returned(result)
-    }).finally(() => {
-      this.#rejectCall = undefined
     })
   }
 

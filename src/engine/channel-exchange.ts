@@ -1,3 +1,4 @@
+import { latin1 } from '../wasi/http/latin1.ts'
 import type { BodySink, BodySource } from '../wasi/http-exchange.ts'
 import {
   type FlatHeaders,
@@ -10,7 +11,7 @@ import {
   windowBytes,
 } from './http-channel.ts'
 import { BodyTooLargeError, type ServedExchange } from './served-exchange.ts'
-import { shortBodyBytes, toLatin1 } from './short-body.ts'
+import { shortBodyBytes } from './short-body.ts'
 
 type Pairs = readonly (readonly [name: string, value: string])[]
 
@@ -159,7 +160,7 @@ export class ChannelExchange implements ServedExchange, LaneParty<ToIngress>, Bo
     ) {
       this.#headSent = true
       const { status, headers } = this.#head
-      out.push([Lane.head, id, status, headers, toLatin1(this.#chunks[0]!), true, this.#trailers])
+      out.push([Lane.head, id, status, headers, latin1(this.#chunks[0]!), true, this.#trailers])
       return
     }
     const chunk = takeChunks(this.#chunks, transfer)

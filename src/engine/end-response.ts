@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
-import { shortBodyBytes, toLatin1 } from './short-body.ts'
+import { latin1 } from '../wasi/http/latin1.ts'
+import { shortBodyBytes } from './short-body.ts'
 
 /**
  * Ends a response whose head is written but not sent with its whole body; a string is latin-1. node:http joins head and body into one
@@ -9,5 +10,5 @@ export function endResponse(response: ServerResponse, body: Uint8Array | string 
   if (body === undefined || body.length === 0) response.end()
   else if (typeof body === 'string') response.end(body, 'latin1')
   else if (body.byteLength > shortBodyBytes) response.end(body)
-  else response.end(toLatin1(body), 'latin1')
+  else response.end(latin1(body), 'latin1')
 }

@@ -1,8 +1,9 @@
+import { latin1 } from '../wasi/http/latin1.ts'
 import type { HttpConnection } from './http-connection.ts'
 import { type PlainAnswer, plainAnswer } from './plain-answer.ts'
 import type { ParsedRequest } from './request-parser.ts'
 import { type HeaderPairs, responseHead, trailerLines } from './response-head.ts'
-import { shortBodyBytes, toLatin1 } from './short-body.ts'
+import { shortBodyBytes } from './short-body.ts'
 
 /** Response bytes that may wait for a slow client before the component is held back. */
 export const windowBytes = 256 * 1024
@@ -216,7 +217,7 @@ export abstract class HttpTransaction {
     if (!this.#begin(body?.byteLength ?? 0)) return
     this.#state = 'sent'
     if (body === undefined || body.byteLength === 0 || this.#bodyless) return
-    if (body.byteLength <= shortBodyBytes) this.#connection.text(toLatin1(body))
+    if (body.byteLength <= shortBodyBytes) this.#connection.text(latin1(body))
     else this.#connection.bytes(body)
   }
 

@@ -1,6 +1,7 @@
 import type {
   AnyNode,
   ArrowFunctionExpression,
+  AssignmentExpression,
   AwaitExpression,
   BlockStatement,
   CallExpression,
@@ -32,7 +33,7 @@ class NotRecognised extends Error {
 export function slimGlue(source: string): SlimGlue {
   try {
     const edited = new GluePass(source).run()
-    const slim = dropUnused(edited)
+    const slim = dropUnused(returnLastWaits(edited))
     const left = bookkeepingNames.find((name) => new RegExp(`\\b${name}\\b`).test(slim))
     if (left !== undefined) return { slim: false, reason: `${left} is still used` }
     const missing = undeclared(slim)
@@ -81,6 +82,26 @@ const taskVariables = new Set([
   '_wasm_call_currentTaskID',
 ])
 
+/** An export without a result that waits for the guest at its very end gives its caller that promise instead of one of its own. */
+function returnLastWaits(source: string): string {
+  const edits = new SourceEdits(source)
+  const awaitsIn = (node: AnyNode): number =>
+    node.type === 'AwaitExpression' ? 1 : childrenOf(node).reduce((sum, child) => sum + awaitsIn(child), 0)
+  const look = (node: AnyNode): void => {
+    if (node.type !== 'FunctionDeclaration' || !node.async || awaitsIn(node.body) !== 1) {
+      for (const child of childrenOf(node)) look(child)
+      return
+    }
+    let last: AnyNode | undefined = node.body
+    while (last?.type === 'BlockStatement') last = last.body.at(-1)
+    if (last?.type !== 'ExpressionStatement' || last.expression.type !== 'AwaitExpression') return
+    edits.remove({ start: node.start, end: node.start + 'async '.length })
+    edits.replace({ start: last.expression.start, end: last.expression.start + 'await'.length }, 'return')
+  }
+  look(parse(source, { ecmaVersion: 'latest', sourceType: 'module' }))
+  return edits.apply()
+}
+
 class GluePass {
   readonly #source: string
   readonly #edits: SourceEdits
@@ -105,11 +126,16 @@ class GluePass {
       // Functions of jco's own runtime: what is left of them is used as it is, without its debug output and its leak.
       this.#visitRuntime(statement)
     }
-    for (const statement of generator.body.body) this.#visitDefinition(statement)
+    const captures = captureTables(generator)
+    for (const statement of generator.body.body) {
+      const table = captures.get(statement)
+      if (table === undefined) this.#visitDefinition(statement)
+      else this.#edits.replace(table, 'new $Captures()')
+    }
     const lastParameter = instantiate.params.at(-1)
     if (lastParameter === undefined) throw new NotRecognised('instantiate has no parameters')
     this.#edits.insert(lastParameter.end, `, ${entryMaker} = (entry) => WebAssembly.promising(entry)`)
-    this.#edits.insert(instantiate.body.start + 1, memoryAccess)
+    this.#edits.insert(instantiate.body.start + 1, memoryAccess + captureClass)
     return this.#edits.apply()
   }
 
@@ -245,6 +271,13 @@ class GluePass {
         return
       }
     }
+    if (isForgottenHandle(node)) {
+      this.#edits.insert(
+        node.start,
+        `if (${this.#source.slice(node.expression.left.start, node.expression.left.end)}) `,
+      )
+      return
+    }
     const access = memoryRead(node)
     if (access !== undefined) {
       this.#edits.replace(node, access)
@@ -300,6 +333,80 @@ const $readText = (memory, at, length) => {
   return text;
 };
 `
+
+/**
+ * The host's objects by their number in the tables of handles, in place of jco's Maps: a guest holds few at a time, and a Map that is
+ * written and cleared for each makes a new table every few calls.
+ */
+const captureClass = `
+class $Captures {
+  reps = [];
+  values = [];
+  map;
+  get(rep) {
+    if (this.map !== undefined) return this.map.get(rep);
+    const at = this.reps.lastIndexOf(rep);
+    return at === -1 ? undefined : this.values[at];
+  }
+  set(rep, value) {
+    if (this.map !== undefined) return this.map.set(rep, value);
+    const at = this.reps.lastIndexOf(rep);
+    if (at !== -1) this.values[at] = value;
+    else if (this.reps.length < 16) { this.reps.push(rep); this.values.push(value); }
+    else { this.map = new Map(this.reps.map((each, index) => [each, this.values[index]])).set(rep, value); this.reps = this.values = undefined; }
+  }
+  delete(rep) {
+    if (this.map !== undefined) return this.map.delete(rep);
+    const { reps, values } = this;
+    const at = reps.lastIndexOf(rep);
+    if (at === -1) return;
+    const lastRep = reps.pop(), lastValue = values.pop();
+    if (at < reps.length) { reps[at] = lastRep; values[at] = lastValue; }
+  }
+}
+`
+
+/** `const captureTableN = new Map()` of tables that are used in no way but those of `$Captures`: the statement, and its `new Map()`. */
+function captureTables(generator: FunctionExpression): ReadonlyMap<AnyNode, AnyNode> {
+  const made = new Map<string, { statement: AnyNode; init: AnyNode }>()
+  for (const statement of generator.body.body) {
+    if (statement.type !== 'VariableDeclaration' || statement.declarations.length !== 1) continue
+    const [{ id, init } = { id: undefined, init: undefined }] = statement.declarations
+    if (id?.type !== 'Identifier' || !/^captureTable\d+$/.test(id.name)) continue
+    if (init?.type !== 'NewExpression' || rootName(init.callee as AnyNode) !== 'Map' || init.arguments.length > 0)
+      continue
+    made.set(id.name, { statement, init })
+  }
+  const look = (node: AnyNode): void => {
+    if (node.type === 'VariableDeclarator') {
+      if (node.init) look(node.init)
+    } else if (node.type === 'MemberExpression' && node.object.type === 'Identifier') {
+      if (!['get', 'set', 'delete'].some((name) => isMember(node, name))) made.delete(node.object.name)
+      if (node.computed) look(node.property)
+    } else if (node.type === 'Identifier') made.delete(node.name)
+    else for (const child of childrenOf(node)) look(child)
+  }
+  look(generator)
+  return new Map([...made.values()].map(({ statement, init }) => [statement, init]))
+}
+
+/** `object[symbolRscHandle] = undefined`, after a call that borrowed the object: nearly always it was never set. */
+function isForgottenHandle(
+  node: AnyNode,
+): node is Extract<AnyNode, { type: 'ExpressionStatement' }> & { expression: AssignmentExpression } {
+  if (node.type !== 'ExpressionStatement' || node.expression.type !== 'AssignmentExpression') return false
+  const { left, right, operator } = node.expression
+  return (
+    operator === '=' &&
+    left.type === 'MemberExpression' &&
+    left.computed &&
+    left.object.type === 'Identifier' &&
+    left.property.type === 'Identifier' &&
+    left.property.name === 'symbolRscHandle' &&
+    right.type === 'Identifier' &&
+    right.name === 'undefined'
+  )
+}
 
 /** `new Uint8Array(memory.buffer.slice(at, at + length * 1))` and `TEXT_DECODER_UTF8.decode(new Uint8Array(memory.buffer, at, length))`. */
 function memoryRead(node: AnyNode): string | undefined {

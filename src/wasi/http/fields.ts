@@ -1,4 +1,5 @@
 import { isFieldValue, isForbiddenField, isToken, parseContentLength } from './field-rules.ts'
+import { latin1 } from './latin1.ts'
 
 export type HeaderPair = readonly [name: string, value: string]
 
@@ -138,8 +139,4 @@ export class Fields {
 
 function sameName(one: string, other: string): boolean {
   return one === other || (one.length === other.length && one.toLowerCase() === other.toLowerCase())
-}
-
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 }
