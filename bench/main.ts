@@ -58,6 +58,10 @@ const benches: Record<string, Bench> = {
     components: ['hello-c'],
     load: () => import('./idle.ts'),
   },
+  calls: {
+    about: 'calls of guests on another host against raw requests over NATS; calls within a workload',
+    load: () => import('./calls.ts'),
+  },
   egress: { about: 'signing one outgoing request', load: () => import('./egress.ts') },
   renewal: { about: 'how evenly 10,000 identities are renewed', load: () => import('./renewal.ts') },
 }

@@ -289,12 +289,15 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
     publish: send,
     async request(subject, payload, { timeoutMs, signal }) {
       const startedMs = clock.nowMs()
-      const limit = AbortSignal.timeout(timeoutMs)
-      const stop = signal === undefined ? limit : AbortSignal.any([signal, limit])
-      await connected({ signal: stop }).catch((error: unknown) => {
-        signal?.throwIfAborted()
-        throw error
-      })
+      signal?.throwIfAborted()
+      if (state.kind !== 'connected') {
+        const limit = AbortSignal.timeout(timeoutMs)
+        const stop = signal === undefined ? limit : AbortSignal.any([signal, limit])
+        await connected({ signal: stop }).catch((error: unknown) => {
+          signal?.throwIfAborted()
+          throw error
+        })
+      }
       const { promise, reject } = Promise.withResolvers<never>()
       const abort = () => reject(signal?.reason)
       signal?.addEventListener('abort', abort, { once: true })

@@ -10,33 +10,42 @@ export type CallsCellConfig = {
 /** `name` with version. */
 export type CalledInterface = { readonly name: string; readonly functions: readonly WitFunction[] }
 
-/** From the cell: calls this function of this import. The places are those in `CallsCellConfig`. */
+/** From the cell, all of one turn of its event loop. `cancelled`: ids of calls whose caller no longer waits. */
+export type FromCell = {
+  readonly calls: readonly OutgoingCall[]
+  readonly cancelled: readonly number[]
+  readonly ended: readonly EndedCall[]
+}
+
+/** To the cell, all of one turn of the control thread's event loop. `cancelled`: ids of incoming calls. */
+export type ToCell = {
+  readonly answers: readonly OutgoingAnswer[]
+  readonly calls: readonly IncomingCall[]
+  readonly cancelled: readonly number[]
+}
+
+/** A guest calls this function of this import. The places are those in `CallsCellConfig`. */
 export type OutgoingCall = {
+  readonly id: number
   readonly interface: number
   readonly function: number
   readonly args: Uint8Array
   readonly budgetMs: number
 }
 
-export type OutgoingAnswer =
+export type OutgoingAnswer = { readonly id: number } & CallOutcome
+
+export type CallOutcome =
   | { readonly kind: 'returned'; readonly bytes: Uint8Array }
   | { readonly kind: 'failed'; readonly as: 'busy' | 'deadline' | 'failed'; readonly message: string }
 
-/** To the cell: somebody elsewhere calls. */
-export type ToCallee =
-  | {
-      readonly kind: 'call'
-      readonly id: number
-      readonly interface: number
-      readonly function: number
-      readonly args: Uint8Array
-      readonly budgetMs: number
-      /** Verified. */
-      readonly caller: string
-    }
-  | { readonly kind: 'cancel'; readonly id: number }
+/** Somebody elsewhere calls. */
+export type IncomingCall = OutgoingCall & {
+  /** Verified. */
+  readonly caller: string
+}
 
-/** From the cell: these calls have ended. */
+/** An incoming call has ended. */
 export type EndedCall = {
   readonly id: number
   readonly bytes?: Uint8Array

@@ -1,14 +1,14 @@
 import type { CellBinding } from '../capability.ts'
 import { cellModule } from '../cell-module.ts'
-import type { CallsCellConfig, EndedCall, ToCallee } from './call-messages.ts'
-import type { IncomingCalls } from './incoming-calls.ts'
+import type { CallsCellConfig, FromCell, IncomingCall, OutgoingAnswer, OutgoingCall, ToCell } from './call-messages.ts'
+import type { IncomingCalls, IncomingCallsOptions } from './incoming-calls.ts'
 import type { OutgoingCalls } from './outgoing-calls.ts'
 
 export type CallsBindingOptions = {
   readonly config: CallsCellConfig
   readonly outgoing: OutgoingCalls
-  /** @param send to the cell; `undefined`: it offers nothing */
-  readonly openIncoming: (send: (message: ToCallee) => void) => IncomingCalls | undefined
+  /** `undefined`: it offers nothing. */
+  readonly openIncoming: (cell: Pick<IncomingCallsOptions, 'enter' | 'cancel'>) => IncomingCalls | undefined
   readonly onRelease: () => void
 }
 
@@ -18,13 +18,27 @@ export class CallsBinding implements CellBinding {
   readonly config: CallsCellConfig
   readonly #options: CallsBindingOptions
   readonly #incoming: IncomingCalls | undefined
+  readonly #calling = new Map<number, AbortController>()
   #send: ((message: unknown) => void) | undefined
+  #answers: OutgoingAnswer[] = []
+  #calls: IncomingCall[] = []
+  #cancelled: number[] = []
+  #scheduled = false
   #released = false
 
   constructor(options: CallsBindingOptions) {
     this.config = options.config
     this.#options = options
-    this.#incoming = options.openIncoming((message) => this.#send?.(message))
+    this.#incoming = options.openIncoming({
+      enter: (call) => {
+        this.#calls.push(call)
+        this.#soon()
+      },
+      cancel: (id) => {
+        this.#cancelled.push(id)
+        this.#soon()
+      },
+    })
   }
 
   attach(send: (message: unknown) => void): void {
@@ -33,21 +47,60 @@ export class CallsBinding implements CellBinding {
 
   onCell(state: 'serving' | 'draining' | 'gone'): void {
     this.#incoming?.onCell(state)
+    if (state !== 'gone') return
+    for (const controller of this.#calling.values()) controller.abort(new Error('the cell ended'))
+    this.#calling.clear()
+    this.#calls = []
+    this.#answers = []
   }
 
-  async handle(method: string, payload: unknown, { signal }: { signal: AbortSignal }): Promise<unknown> {
-    if (method === 'call') return this.#options.outgoing.call(payload, signal)
-    if (method === 'ended') {
-      for (const each of payload as readonly EndedCall[]) this.#incoming?.ended(each)
-      return undefined
+  async handle(method: string, payload: unknown): Promise<unknown> {
+    if (method !== 'flow') throw new TypeError(`calls have no method ${JSON.stringify(method.slice(0, 40))}`)
+    const { calls, cancelled, ended } = payload as FromCell
+    for (const each of ended) this.#incoming?.ended(each)
+    for (const call of calls) void this.#call(call)
+    for (const id of cancelled) {
+      this.#calling.get(id)?.abort(new Error('the guest no longer waits'))
+      this.#calling.delete(id)
     }
-    throw new TypeError(`calls have no method ${JSON.stringify(method.slice(0, 40))}`)
+    return undefined
+  }
+
+  /** Never rejects. */
+  async #call(call: OutgoingCall): Promise<void> {
+    const { id } = call
+    const controller = new AbortController()
+    this.#calling.set(id, controller)
+    try {
+      const outcome = await this.#options.outgoing.call(call, controller.signal)
+      if (this.#calling.get(id) !== controller) return
+      this.#calling.delete(id)
+      this.#answers.push({ id, ...outcome })
+      this.#soon()
+    } catch {
+      // Nobody waits any more.
+      if (this.#calling.get(id) === controller) this.#calling.delete(id)
+    }
+  }
+
+  #soon(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      const message: ToCell = { answers: this.#answers, calls: this.#calls, cancelled: this.#cancelled }
+      this.#answers = []
+      this.#calls = []
+      this.#cancelled = []
+      this.#send?.(message)
+    })
   }
 
   release(): void {
     if (this.#released) return
     this.#released = true
     this.#incoming?.close()
+    for (const controller of this.#calling.values()) controller.abort(new Error('the component is gone'))
     this.#options.onRelease()
   }
 }

@@ -83,10 +83,10 @@ export function createCallsCapability(options: CallsCapabilityOptions): Capabili
       const binding = new CallsBinding({
         config: { imports: listed.imports.map(calledOf), exports: listed.exports.map(calledOf) },
         outgoing: new OutgoingCalls({ targets, lattice, clock, log, random }),
-        openIncoming: (send) => {
+        openIncoming: (cell) => {
           if (self === undefined) return undefined
           const tokens = new CallerTokens(self, { verifier, clock })
-          return new IncomingCalls({ self, offered, tokens, lattice, clock, log, send })
+          return new IncomingCalls({ self, offered, tokens, lattice, clock, log, ...cell })
         },
         onRelease: () => {
           open.delete(binding)

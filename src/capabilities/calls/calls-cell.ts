@@ -3,28 +3,84 @@ import { jsName, type WitFunction } from '../../wit/wit-type.ts'
 import { CallFailure } from '../call-failure.ts'
 import type { CellCapability, CellChannel, InstanceContext } from '../capability.ts'
 import { GuestFailure } from '../guest-failure.ts'
-import type { CallsCellConfig, EndedCall, OutgoingAnswer, OutgoingCall, ToCallee } from './call-messages.ts'
+import type {
+  CallOutcome,
+  CallsCellConfig,
+  EndedCall,
+  FromCell,
+  IncomingCall,
+  OutgoingCall,
+  ToCell,
+} from './call-messages.ts'
 
 /** Calls in the cell: values become bytes and come back. No token is here. */
 export function openCapability(config: unknown, channel: CellChannel): CellCapability {
   const { imports, exports } = config as CallsCellConfig
+  /** Incoming. */
   const running = new Map<number, AbortController>()
+  /** Outgoing. */
+  const waiting = new Map<number, PromiseWithResolvers<CallOutcome>>()
   const never = new AbortController().signal
+  let nextId = 1
+  let calls: OutgoingCall[] = []
+  let cancelled: number[] = []
   let ended: EndedCall[] = []
+  let scheduled = false
 
-  /** What ends in one turn of the event loop goes back together. */
-  function end(call: EndedCall): void {
-    if (ended.push(call) === 1) queueMicrotask(() => void tell())
+  /** What happens in one turn of the event loop goes out together. */
+  function soon(): void {
+    if (scheduled) return
+    scheduled = true
+    setImmediate(() => void flush())
   }
 
-  async function tell(): Promise<void> {
-    const batch = ended
+  async function flush(): Promise<void> {
+    scheduled = false
+    const batch: FromCell = { calls, cancelled, ended }
+    calls = []
+    cancelled = []
     ended = []
-    // Told again when the host is too busy.
-    await channel.request('ended', batch, { signal: never }).catch(() => setTimeout(() => batch.forEach(end), 10))
+    try {
+      await channel.request('flow', batch, { signal: never })
+    } catch {
+      // The host is too busy: calls have not been made, and what has ended is told again.
+      for (const { id } of batch.calls)
+        settle(id, { kind: 'failed', as: 'busy', message: 'the host could not be asked' })
+      cancelled.push(...batch.cancelled)
+      ended.push(...batch.ended)
+      setTimeout(soon, 10)
+    }
   }
 
-  async function run(call: Extract<ToCallee, { kind: 'call' }>): Promise<void> {
+  function settle(id: number, outcome: CallOutcome): void {
+    waiting.get(id)?.resolve(outcome)
+    waiting.delete(id)
+  }
+
+  function end(call: EndedCall): void {
+    ended.push(call)
+    soon()
+  }
+
+  /** @throws the signal's reason */
+  function ask(call: Omit<OutgoingCall, 'id'>, signal: AbortSignal): Promise<CallOutcome> {
+    signal.throwIfAborted()
+    const id = nextId++
+    const outcome = Promise.withResolvers<CallOutcome>()
+    waiting.set(id, outcome)
+    const onAbort = (): void => {
+      if (!waiting.delete(id)) return
+      cancelled.push(id)
+      soon()
+      outcome.reject(signal.reason)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    calls.push({ ...call, id })
+    soon()
+    return outcome.promise.finally(() => signal.removeEventListener('abort', onAbort))
+  }
+
+  async function run(call: IncomingCall): Promise<void> {
     const { id, caller, budgetMs } = call
     const offered = exports[call.interface]
     const called = offered?.functions[call.function]
@@ -54,9 +110,10 @@ export function openCapability(config: unknown, channel: CellChannel): CellCapab
   }
 
   channel.onMessage((message) => {
-    const received = message as ToCallee
-    if (received.kind === 'call') void run(received)
-    else running.get(received.id)?.abort(new CallFailure('failed', 'the caller no longer waits'))
+    const received = message as ToCell
+    for (const answer of received.answers) settle(answer.id, answer)
+    for (const call of received.calls) void run(call)
+    for (const id of received.cancelled) running.get(id)?.abort(new CallFailure('failed', 'the caller no longer waits'))
   })
 
   return {
@@ -76,8 +133,8 @@ export function openCapability(config: unknown, channel: CellChannel): CellCapab
       let returned: unknown
       try {
         const budgetMs = (instance.deadlineMs ?? Number.POSITIVE_INFINITY) - performance.now()
-        const payload: OutgoingCall = { interface: at, function: fn, args: encodeValues(paramTypes, args), budgetMs }
-        const answer = (await channel.request('call', payload, { signal: instance.signal })) as OutgoingAnswer
+        const asked = { interface: at, function: fn, args: encodeValues(paramTypes, args), budgetMs }
+        const answer = await ask(asked, instance.signal)
         if (answer.kind === 'failed') throw new CallFailure(answer.as, answer.message)
         returned = decodeValues(resultTypes, answer.bytes)[0]
       } catch (error) {
@@ -109,8 +166,7 @@ function failureOf(error: unknown): CallFailure {
   if (error instanceof CallFailure) return error
   if (error instanceof WitValueError)
     return new CallFailure('failed', `what came back is not of its type: ${error.message}`)
-  const busy = (error as { code?: unknown } | null)?.code === 'ERR_COMPONENT_BUSY'
-  return new CallFailure(busy ? 'busy' : 'failed', error instanceof Error ? error.message : String(error))
+  return new CallFailure('failed', error instanceof Error ? error.message : String(error))
 }
 
 function refusalOf(error: unknown, signal: AbortSignal): Pick<EndedCall, 'refusal' | 'message'> {

@@ -5,7 +5,7 @@ import type { Lattice, LatticeMessage, LatticeSubscription } from '../../lattice
 import type { Log } from '../../observability/log.ts'
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts'
 import { type CallAnswer, type CallHead, type CallRefusal, encodeAnswer, isCallId, parseCall } from './call-frame.ts'
-import type { CalledInterface, EndedCall, ToCallee } from './call-messages.ts'
+import type { CalledInterface, EndedCall, IncomingCall } from './call-messages.ts'
 import { type CallerPattern, matchesCaller } from './caller-pattern.ts'
 import type { CallerTokens } from './caller-tokens.ts'
 
@@ -26,7 +26,9 @@ export type IncomingCallsOptions = {
   readonly lattice: Lattice
   readonly clock: Clock
   readonly log: Log
-  readonly send: (message: ToCallee) => void
+  /** To the cell. */
+  readonly enter: (call: IncomingCall) => void
+  readonly cancel: (id: number) => void
 }
 
 type InFlight = { readonly message: LatticeMessage; readonly callId: string; readonly offer: number }
@@ -139,7 +141,7 @@ export class IncomingCalls {
   }
 
   #admit(message: LatticeMessage, head: CallHead, args: Uint8Array, caller: SpiffeId): undefined {
-    const { offered, log, self, clock, send } = this.#options
+    const { offered, log, self, clock, enter } = this.#options
     const allowed = offered.map(({ callers }) => matchesCaller(callers, caller))
     if (!allowed.includes(true)) return this.#denied(message, caller)
     const offer = offered.findIndex(({ name }) => withoutVersion(name) === withoutVersion(head.interface))
@@ -168,7 +170,7 @@ export class IncomingCalls {
     this.#byCallId.set(head.id, id)
     this.#inFlightOf[offer]! += 1
     // A piece of the connection's own memory, which would be copied with it.
-    send({ kind: 'call', id, interface: offer, function: fn, args: args.slice(), budgetMs, caller })
+    enter({ id, interface: offer, function: fn, args: args.slice(), budgetMs, caller })
     return undefined
   }
 
@@ -191,7 +193,7 @@ export class IncomingCalls {
   #cancel(payload: Uint8Array): void {
     const callId = payload.length === 32 ? Buffer.from(payload).toString('latin1') : ''
     const id = isCallId(callId) ? this.#byCallId.get(callId) : undefined
-    if (id !== undefined) this.#options.send({ kind: 'cancel', id })
+    if (id !== undefined) this.#options.cancel(id)
   }
 
   #refuse(message: LatticeMessage, refusal: CallRefusal, reason: string): undefined {

@@ -7,7 +7,7 @@ import type { Lattice } from '../../lattice/lattice.ts'
 import type { Log } from '../../observability/log.ts'
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts'
 import { type CallAnswer, type CallRefusal, callRefusals, encodeCall, parseAnswer } from './call-frame.ts'
-import type { CalledInterface, OutgoingAnswer, OutgoingCall } from './call-messages.ts'
+import type { CalledInterface, CallOutcome, OutgoingCall } from './call-messages.ts'
 
 /** One interface that is served elsewhere. */
 export type CallTarget = CalledInterface & {
@@ -32,7 +32,7 @@ export type OutgoingCallsOptions = {
 const retryPausesMs = [10, 50, 200]
 const maxArgsBytes = 16 * 2 ** 20
 
-type Failure = Extract<OutgoingAnswer, { kind: 'failed' }>
+type Failure = Extract<CallOutcome, { kind: 'failed' }>
 
 /** Calls that a component makes, with its token. A call runs at most once: after an error that is not a refusal nobody knows whether it ran. */
 export class OutgoingCalls {
@@ -44,8 +44,7 @@ export class OutgoingCalls {
   }
 
   /** Never rejects but with the signal's reason, or for what no cell sends. */
-  async call(payload: unknown, signal: AbortSignal): Promise<OutgoingAnswer> {
-    const { interface: at, function: fn, args, budgetMs } = payload as OutgoingCall
+  async call({ interface: at, function: fn, args, budgetMs }: OutgoingCall, signal: AbortSignal): Promise<CallOutcome> {
     const target = this.#options.targets[at]
     if (target?.functions[fn] === undefined || !(args instanceof Uint8Array) || typeof budgetMs !== 'number')
       throw new TypeError('no such call')
@@ -68,7 +67,7 @@ export class OutgoingCalls {
     args: Uint8Array,
     budgetMs: number,
     signal: AbortSignal,
-  ): Promise<OutgoingAnswer> {
+  ): Promise<CallOutcome> {
     const { clock, random } = this.#options
     const deadline = Math.floor(clock.nowMs() + Math.min(Math.max(1, budgetMs), target.timeoutMs))
     let askedAgain = false

@@ -18,6 +18,8 @@ IMPORT(FAULTS, "wait") uint32_t wait_ms(uint64_t ms);
 IMPORT(FAULTS, "who") void who(text *answer);
 IMPORT(FAULTS, "echo") void echo(const char *bytes, uint32_t length, text *answer);
 
+IMPORT("wasi:clocks/monotonic-clock@0.2.12", "now") uint64_t monotonic_now(void);
+
 static const text plain = TEXT("text/plain; charset=utf-8");
 static char space[64];
 static uint32_t requests;
@@ -59,6 +61,19 @@ void handle_request(handle request, handle out) {
     text answer;
     who(&answer);
     return respond(out, 200, plain, answer);
+  }
+  // Nanoseconds for so many calls, one after the other.
+  if (same(asked.path, TEXT("/bench"))) {
+    const uint64_t calls = query_number(asked.query, TEXT("n")), begun = monotonic_now();
+    char bytes[16] = "sixteen bytes!!";
+    const uint32_t mark = arena_mark();
+    for (uint64_t i = 0; i < calls; i++) {
+      text answer;
+      echo(bytes, sizeof bytes, &answer);
+      if (answer.length != sizeof bytes) __builtin_trap();
+      arena_release(mark);
+    }
+    return respond_number(out, monotonic_now() - begun);
   }
   if (same(asked.path, TEXT("/requests"))) return respond_number(out, requests);
   respond(out, 404, plain, TEXT("no such path"));
