@@ -3,6 +3,7 @@ import {
   blobstoreKeys,
   parseBlobstoreEntry,
 } from '../../src/capabilities/blobstore/blobstore-config.ts'
+import { callsKeys, parseCallsEntry } from '../../src/capabilities/calls/calls-config.ts'
 import { parseCredentialsConfig } from '../../src/capabilities/credentials/credentials-config.ts'
 import { parseEgressConfig } from '../../src/capabilities/egress/egress-config.ts'
 import { EntrySettings } from '../../src/capabilities/entry-settings.ts'
@@ -84,7 +85,7 @@ const identity: Entry = { namespace: 'wasmcloud', package: 'identity', interface
 const heraldIdentity: Entry = {
   namespace: 'herald',
   package: 'identity',
-  interfaces: ['component', 'verifier', 'x509'],
+  interfaces: ['caller', 'component', 'verifier', 'x509'],
   version: '0.1.0',
 }
 const http: Entry = { namespace: 'wasi', package: 'http', interfaces: ['incoming-handler'], version: undefined }
@@ -104,6 +105,7 @@ const messaging: Entry = {
   interfaces: ['consumer', 'handler'],
   version: '0.2.0',
 }
+const ledger: Entry = { namespace: 'acme', package: 'ledger', interfaces: ['accounts'], version: undefined }
 const logging: Entry = { namespace: 'wasi', package: 'logging', interfaces: ['logging'], version: '0.1.0-draft' }
 const secrets: Entry = {
   namespace: 'wasmcloud',
@@ -574,5 +576,33 @@ export const configSections: readonly ConfigSection[] = [
     known: [],
     keys: [],
     parse: (config) => config,
+  },
+  {
+    title: 'acme:ledger, or whatever interface of your own: calls between components',
+    entry: ledger,
+    least: {},
+    known: callsKeys,
+    keys: [
+      key('component', 'ledger', 'of an import: the component of this workload that serves it', {
+        fallback: 'the only one that exports it',
+      }),
+      key('callee', 'spiffe://example.org/default/ledger', 'of an import: who serves it, in another workload', {
+        refused: 'ledger',
+        fallback: 'a component of this workload',
+      }),
+      key(
+        'callers',
+        'spiffe://example.org/default/teller, spiffe://example.org/team-a/*',
+        'of an export: who may call',
+        {
+          refused: '*',
+          fallback: 'nobody of another workload',
+        },
+      ),
+      spiffeId,
+      key('timeout-ms', '5000', 'the longest that one call takes, 1 to 600,000', { refused: '0', fallback: '`30000`' }),
+      key('max-in-flight', '128', 'calls at a time, 1 to 4,096', { refused: '0', fallback: '`64`' }),
+    ],
+    parse: (config) => parseCallsEntry(entryOf(ledger, config)),
   },
 ]
