@@ -21,11 +21,14 @@ for (const [name, values] of Object.entries(valueMatrix)) {
     assert.doesNotMatch(result.output, /\[(WARNING|ERROR)\]/)
   })
 
-  test(`herald host understands every argument that is rendered for ${name}`, async () => {
-    const { args } = container(hostOf(await chart.template(values)))
+  test(`herald host understands every argument and variable that are rendered for ${name}`, async () => {
+    const { args, env } = container(hostOf(await chart.template(values)))
+    const variables = env.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]]))
     const herald = join(import.meta.dirname, '../../bin/herald.js')
     // It gets as far as a manifest that is not there.
-    const result = await runProgram(process.execPath, [herald, ...args, '--file=/nowhere/herald-test.yaml'])
+    const result = await runProgram(process.execPath, [herald, ...args, '--file=/nowhere/herald-test.yaml'], {
+      env: { ...process.env, ...Object.fromEntries(variables) },
+    })
     assert.match(result.output, /\/(nowhere|etc\/herald\/workloads)\/[a-z-]+\.yaml/)
     assert.doesNotMatch(result.output, /ERR_USAGE/)
   })
@@ -228,6 +231,7 @@ type Container = {
   readonly name: string
   readonly lifecycle?: object
   readonly args: readonly string[]
+  readonly env: readonly { readonly name: string; readonly value?: string }[]
   readonly securityContext: { readonly readOnlyRootFilesystem: boolean }
   readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[]
 }

@@ -127,7 +127,10 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
       ],
       podAnnotations: { 'example.org/note': 'yes' },
       podLabels: { 'example.org/cost': 'shared' },
-      extraEnv: [{ name: 'NO_COLOR', value: '1' }],
+      extraEnv: [
+        { name: 'NO_COLOR', value: '1' },
+        { name: 'HERALD_HOST_ORPHAN_AFTER', value: '1h' },
+      ],
       extraVolumes: [{ name: 'components', configMap: { name: 'components' } }],
       extraVolumeMounts: [{ name: 'components', mountPath: '/components' }],
       allowedHostPaths: ['/srv/data'],
