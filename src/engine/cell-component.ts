@@ -2,6 +2,7 @@ import { Script } from 'node:vm'
 import type { CallGuestOptions, CellCapability, InstanceContext } from '../capabilities/capability.ts'
 import { createWasi } from '../wasi/create-wasi.ts'
 import { GuestExit, type Wasi } from '../wasi/wasi.ts'
+import { handleLimitCode } from './bound-handles.ts'
 import { CellInstance, type Instantiate } from './cell-instance.ts'
 import type { CellComponentInit, WireError } from './cell-protocol.ts'
 import { linkImports } from './component-links.ts'
@@ -334,7 +335,10 @@ export class CellComponent implements CallableComponent {
         this.#vitals.add('traps', 1)
         this.#onTrap(reason)
       }
-      exchange.fail(500, 'ERR_COMPONENT_TRAP', 'the component failed to answer')
+      if ((thrown as { code?: unknown } | null)?.code === handleLimitCode) {
+        this.#vitals.add('handleLimits', 1)
+        exchange.fail(500, handleLimitCode, reason)
+      } else exchange.fail(500, 'ERR_COMPONENT_TRAP', 'the component failed to answer')
     }
   }
 }

@@ -151,6 +151,8 @@ export type CellMetrics = {
   readonly watchdogKills: number
   /** Outgoing requests, connections and look-ups that policy refused. */
   readonly egressRefusals: number
+  /** Calls that ended because the guest held too many handles. */
+  readonly handleLimits: number
   /** How long the end of its thread has been waited for, ms; 0 when it is not ending. */
   readonly endingMs: number
   readonly inFlight: number

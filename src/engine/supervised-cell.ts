@@ -140,6 +140,7 @@ export class SupervisedCell implements Cell {
       restarts: this.#restarts,
       watchdogKills: this.#watchdogKills,
       egressRefusals: this.#egressRefusals,
+      handleLimits: vitals.get('handleLimits'),
       endingMs: this.#endingSinceMs === undefined ? 0 : performance.now() - this.#endingSinceMs,
       inFlight: vitals.get('inFlight'),
       instances: vitals.get('instances'),

@@ -1,5 +1,15 @@
 /** `held`: files, sockets and outgoing requests that instances have open, those that are kept for the next call too. */
-const slots = { ticking: 0, beat: 1, requests: 2, failures: 3, traps: 4, inFlight: 5, instances: 6, held: 7 } as const
+const slots = {
+  ticking: 0,
+  beat: 1,
+  requests: 2,
+  failures: 3,
+  traps: 4,
+  inFlight: 5,
+  instances: 6,
+  held: 7,
+  handleLimits: 8,
+} as const
 
 /** Counters a cell's thread writes and the engine reads without asking it: they tell also of a cell that does not answer. */
 export class Vitals {

@@ -80,6 +80,12 @@ export const metricCatalog = {
     description: 'Outgoing requests, connections and look-ups of names that policy refused; the log names the targets.',
     attributes: workload,
   },
+  'herald.cell.handle_limits': {
+    kind: 'counter',
+    unit: '{call}',
+    description: 'Calls that ended because the guest held too many handles of one resource type at a time (4,096).',
+    attributes: workload,
+  },
   'herald.cell.active_requests': {
     kind: 'gauge',
     unit: '{request}',

@@ -36,6 +36,22 @@ describe('a guest that misbehaves', () => {
     })
   }
 
+  for (const path of ['/hoard-fields', '/hoard-pollables', '/hoard-responses']) {
+    test(`at ${path} gets no more than 4,096 handles, and loses its instance and nothing else`, async () => {
+      const { handleLimits, restarts } = cell.metrics()
+      const answer = await get(path)
+      assert.equal(answer.status, 500)
+      assert.equal((await answer.json()).error.code, 'ERR_COMPONENT_HANDLES')
+      assert.equal(cell.metrics().handleLimits, handleLimits + 1)
+      assert.equal(cell.metrics().restarts, restarts)
+      assert.equal(await text('/alive'), '/alive')
+    })
+  }
+
+  test('that drops its handles may make as many as it likes', async () => {
+    assert.equal(await text('/take-and-drop'), '20000')
+  })
+
   test('gets no more memory than its limit', async () => {
     const pages = Number(await text('/allocate'))
     assert.ok(pages > 100 && pages <= 8 * 16, `${pages} pages`)

@@ -82,6 +82,7 @@ export class FakeCell implements Cell {
       restarts: 0,
       watchdogKills: 0,
       egressRefusals: 0,
+      handleLimits: 0,
       endingMs: 0,
       inFlight: 0,
       instances: 0,

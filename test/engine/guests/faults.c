@@ -161,6 +161,15 @@ void handle_request(handle request, handle out) {
     respond(out, 200, TEXT("text/plain"), TEXT("twice"));
   } else if (same(path, TEXT("/exit"))) {
     exit_with_code(3);
+  } else if (same(path, TEXT("/hoard-fields"))) {
+    for (;;) fields_new();
+  } else if (same(path, TEXT("/hoard-pollables"))) {
+    for (;;) subscribe_duration(1000000000u);
+  } else if (same(path, TEXT("/hoard-responses"))) {
+    for (;;) outgoing_response_new(fields_new());
+  } else if (same(path, TEXT("/take-and-drop"))) {
+    for (int i = 0; i < 20000; i++) pollable_drop(subscribe_duration(1000000000u));
+    number(out, 20000);
   } else {
     respond(out, 200, TEXT("text/plain"), path);
   }
