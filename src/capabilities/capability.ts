@@ -91,6 +91,10 @@ export interface CellBinding {
    * its thread has ended, with every call that was under way.
    */
   onCell?(state: 'serving' | 'draining' | 'gone'): void
+  /** Directories that the component sees beside its volumes; there until {@link release}. Default: none. */
+  readonly preopens?: readonly { readonly hostPath: string; readonly guestPath: string; readonly readOnly: boolean }[]
+  /** Variables that the component sees, unless its manifest sets them itself. Default: none. */
+  readonly environment?: Readonly<Record<string, string>>
   /** The component is gone: forget what belongs to it. Idempotent. */
   release(): void
 }

@@ -12,6 +12,7 @@ export const capabilityInterfaces: readonly { readonly capability: string; reado
   { capability: 'herald-identity', interface: 'herald:identity/x509@0.1.0' },
   { capability: 'herald-identity', interface: 'herald:identity/caller@0.1.0' },
   { capability: 'credentials', interface: 'herald:credentials/store@0.1.0' },
+  { capability: 'credential-files', interface: 'herald:credentials/files@0.1.0' },
   { capability: 'egress', interface: 'herald:egress/signing@0.1.0' },
   { capability: 'config', interface: 'wasi:config/store@0.2.0-rc.1' },
   { capability: 'config', interface: 'wasi:config/store@0.2.0-draft' },

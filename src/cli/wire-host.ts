@@ -1,4 +1,5 @@
 import { createCredentialsCapability } from '../capabilities/credentials/credentials-capability.ts'
+import { createCredentialFilesCapability } from '../capabilities/credentials/files-capability.ts'
 import { createEgressCapability } from '../capabilities/egress/egress-capability.ts'
 import { createHeraldIdentityCapability } from '../capabilities/herald-identity/herald-identity-capability.ts'
 import { createIdentityCapability } from '../capabilities/identity/identity-capability.ts'
@@ -73,6 +74,12 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       audit: trail.credentials,
     }),
   )
+  const credentialFiles = stack.use(
+    createCredentialFilesCapability({
+      ...{ svids, loopbackEndpoints: authority.kind === 'development', clock, log },
+      audit: trail.identity,
+    }),
+  )
   const egress = stack.use(
     createEgressCapability({
       ...{ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log },
@@ -98,7 +105,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       {
         engine,
         ingress,
-        capabilities: [identity, heraldIdentity, credentials, egress, ...backed.all],
+        capabilities: [identity, heraldIdentity, credentials, credentialFiles, egress, ...backed.all],
         lattice: options.lattice,
         environment: options.environment,
         labels: options.labels,

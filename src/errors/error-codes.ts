@@ -303,6 +303,10 @@ export const errorCodes = {
 
   // federation
   ERR_FEDERATION_TOKEN_INVALID: { exitCode: 2, meaning: 'What was given as a token is not a JWT.' },
+  ERR_MEMORY_DIRECTORY: {
+    exitCode: 2,
+    meaning: 'Files of credentials are asked for, and the machine has no directory in memory for them.',
+  },
   ERR_FEDERATION_BINDING_INVALID: {
     exitCode: 2,
     meaning: 'A credentials binding, or the input of a trust policy, lacks a setting or has one that cannot be right.',

@@ -58,12 +58,12 @@ export async function startReplica(
       name: facts.componentName,
       bytes,
       limits,
-      environment: resources.environment,
+      environment: Object.assign({}, ...bindings.map(({ environment }) => environment), resources.environment),
       args: [facts.componentName],
       allowedHosts: resources.allowedHosts,
       allowedIpNameLookups: resources.allowedIpNameLookups,
       allowedHostLoopbackPorts: resources.allowedHostLoopbackPorts,
-      preopens: volumes.preopensOf(resources.volumeMounts),
+      preopens: [...volumes.preopensOf(resources.volumeMounts), ...bindings.flatMap(({ preopens = [] }) => preopens)],
       bindings,
       capabilityInterfaces: grants.flatMap(servedBy),
       capabilityWaits: grants.flatMap(waitsOf),
@@ -98,5 +98,8 @@ export async function startReplica(
 
 /** A service runs all the time, and a capability may call what it handles at any. */
 function actsByItself(components: readonly PreparedComponent[]): boolean {
-  return components.some(({ role, grants }) => role === 'service' || grants.some(({ exported }) => exported.length > 0))
+  return components.some(
+    ({ role, grants }) =>
+      role === 'service' || grants.some(({ exported, listed }) => exported.length + (listed?.exports.length ?? 0) > 0),
+  )
 }

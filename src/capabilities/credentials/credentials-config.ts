@@ -27,9 +27,9 @@ export function parseCredentialsConfig(
     if (entry.version !== undefined && entry.version !== credentialsVersion) {
       throw invalid(`version ${JSON.stringify(entry.version)} is not served`, `Ask for version ${credentialsVersion}.`)
     }
-    const other = entry.interfaces.find((name) => name !== 'store')
+    const other = entry.interfaces.find((name) => name !== 'store' && name !== 'files')
     if (other !== undefined)
-      throw invalid(`there is no interface ${JSON.stringify(other)}`, 'List interfaces: [store].')
+      throw invalid(`there is no interface ${JSON.stringify(other)}`, 'List interfaces: [store], or [files], or both.')
     const name = entry.name ?? (entries.length === 1 ? 'default' : undefined)
     if (name === undefined)
       throw invalid('an entry has no name', 'Give each entry a name: it is what the component asks for.')
