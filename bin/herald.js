@@ -18,9 +18,23 @@ if (node === undefined) {
   )
   process.exit(2)
 }
-const child = spawn(node, ['--disable-warning=ExperimentalWarning', main, ...process.argv.slice(2)], {
-  stdio: 'inherit',
-})
+const args = ['--disable-warning=ExperimentalWarning', main, ...process.argv.slice(2)]
+// Where a process can become another one it does: then there is one only, and whatever is sent to it reaches it.
+if (typeof process.execve === 'function') {
+  process.emitWarning = () => {}
+  try {
+    process.execve(node, [node, ...args], process.env)
+  } catch {
+    // This platform cannot.
+  }
+}
+// On Linux the child is told to end when this process is killed in a way that it cannot hand on.
+const wrapper = '/usr/bin/setpriv'
+const [program, ...programArgs] =
+  process.platform === 'linux' && existsSync(wrapper)
+    ? [wrapper, '--pdeathsig', 'TERM', '--', node, ...args]
+    : [node, ...args]
+const child = spawn(program, programArgs, { stdio: 'inherit' })
 // The child decides when to end. What is sent to the whole group, as Ctrl-C in a terminal, it gets twice in one moment, and counts once.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
 child.on('error', (error) => {

@@ -63,8 +63,15 @@ export async function startLocalNats(options: LocalNatsOptions): Promise<LocalNa
     `listen: "127.0.0.1:${port}"\nauthorization { token: "${token}" }\njetstream { store_dir: ${JSON.stringify(storeDirectory)} }\n`,
     { mode: 0o600 },
   )
+  const wrapper = options.programDirectories.map((path) => join(path, 'setpriv')).find((path) => existsSync(path))
+  const [command = program, ...args] = [
+    // On Linux it ends with this process, however that ends.
+    ...(process.platform === 'linux' && wrapper !== undefined ? [wrapper, '--pdeathsig', 'TERM', '--'] : []),
+    program,
+    ...['-c', configFile],
+  ]
   // In a group of its own: Ctrl-C is for the host, which needs NATS until it has left.
-  const child = spawn(program, ['-c', configFile], { stdio: ['ignore', 'ignore', 'pipe'], detached: true })
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true })
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-4_000)

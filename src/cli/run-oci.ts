@@ -26,11 +26,13 @@ export async function runOciPush(
   })
   await withRegistry(options, environment, async (client, signal) => {
     const startedMs = performance.now()
-    if (environment.stderr.isTTY) environment.stderr.write(`pushing ${bytesText(bytes.length)} to ${reference}\n`)
+    using progress = progressLine(reference, environment)
     const { manifestDigest, reference: pushed } = await client.push(reference, bytes, {
       signal,
+      onProgress: ({ sentBytes, totalBytes }) => progress.update(sentBytes, totalBytes),
       ...(options.annotation && { annotations: options.annotation }),
     })
+    progress[Symbol.dispose]()
     const name = `${pushed.registry}/${pushed.repository}`
     printResult(environment, options.output, {
       value: { reference, digest: manifestDigest, pinned: `${name}@${manifestDigest}`, sizeBytes: bytes.length },

@@ -73,7 +73,11 @@ export type PulledImage = {
 export type PushOptions = WasmArtifactOptions & {
   readonly credentials?: OciCredentials | undefined
   readonly signal: AbortSignal
+  /** Of the component itself: with all of it at once when the registry has it. */
+  readonly onProgress?: (progress: PushProgress) => void
 }
+
+export type PushProgress = { readonly sentBytes: number; readonly totalBytes: number }
 
 export type ImageInspection = {
   readonly reference: OciReference
@@ -276,7 +280,7 @@ export async function createOciClient(options: OciClientOptions): Promise<OciCli
       return { ...result, reference }
     },
 
-    async push(text, bytes, { credentials: own, signal, ...artifact }) {
+    async push(text, bytes, { credentials: own, signal, onProgress, ...artifact }) {
       const reference = parseOciReference(text)
       if (reference.digest !== undefined) {
         throw new HeraldError('ERR_OCI_REFERENCE_INVALID', `${text}: a push goes to a tag; its digest is computed`, {
@@ -286,7 +290,10 @@ export async function createOciClient(options: OciClientOptions): Promise<OciCli
       const { session } = await endpoint(reference.registry, reference, 'pull,push', own, signal)
       const { config, manifest } = encodeWasmArtifact(bytes, artifact)
       const at = { what: text, signal }
-      await uploadBlob(session, reference.repository, bytes, at)
+      await uploadBlob(session, reference.repository, bytes, {
+        ...at,
+        onSent: (sentBytes) => onProgress?.({ sentBytes, totalBytes: bytes.length }),
+      })
       await uploadBlob(session, reference.repository, config, at)
       const manifestDigest = await uploadManifest(session, reference, manifest, at)
       log.info({ event: 'oci.pushed', image: text, manifestDigest, sizeBytes: bytes.length }, 'pushed an image')

@@ -29,6 +29,8 @@ export type RegistryRequest = {
   readonly target: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array
+  /** Called with how much of the body has gone out; from 0 again when it is sent again. */
+  readonly onSent?: ((bytes: number) => void) | undefined
   /** Statuses that are answers; every other one is an error. */
   readonly expect: readonly number[]
   /** What is asked for, for errors: `ghcr.io/o/x:1`. */
@@ -59,13 +61,26 @@ export function createRegistryTransport(options: RegistryTransportOptions) {
   const pause = (attempt: number, signal: AbortSignal) =>
     clock.sleep(Math.min(250 * 2 ** (attempt - 1), 8_000) * (0.5 + random() / 2), { signal })
 
-  /** One exchange on the wire. Its time limit covers the head only. */
-  async function exchange(url: URL, init: RequestInit, what: string, signal: AbortSignal): Promise<Response> {
+  /** One exchange on the wire. Its time limit covers each piece of what is sent, and the head of the answer. */
+  async function exchange(
+    url: URL,
+    { body, headers, ...init }: Exchange,
+    { what, signal, onSent }: Pick<RegistryRequest, 'what' | 'signal' | 'onSent'>,
+  ): Promise<Response> {
     signal.throwIfAborted()
     const stalled = new AbortController()
     const timer = setTimeout(() => stalled.abort(), idleTimeoutMs)
+    const sent = (bytes: number): void => {
+      timer.refresh()
+      onSent?.(bytes)
+    }
     try {
-      return await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.any([signal, stalled.signal]) })
+      return await fetch(url, {
+        ...init,
+        ...bodyOf(body, headers, sent),
+        redirect: 'manual',
+        signal: AbortSignal.any([signal, stalled.signal]),
+      })
     } catch (error) {
       signal.throwIfAborted()
       const cause = stalled.signal.aborted ? new Error(`no answer within ${idleTimeoutMs} ms`) : error
@@ -86,8 +101,7 @@ export function createRegistryTransport(options: RegistryTransportOptions) {
       }
       if (authorization !== undefined && current.origin === url.origin) headers.authorization = authorization
       const body = request.body as Uint8Array<ArrayBuffer> | undefined
-      const init: RequestInit = { method: request.method, headers, ...(body && { body }) }
-      const response = await exchange(current, init, request.what, request.signal)
+      const response = await exchange(current, { method: request.method, headers, body }, request)
       const location = response.headers.get('location')
       const redirected = [301, 302, 303, 307, 308].includes(response.status) && location !== null
       if (!redirected || (request.method !== 'GET' && request.method !== 'HEAD')) return response
@@ -136,7 +150,7 @@ export function createRegistryTransport(options: RegistryTransportOptions) {
         nowMs: clock.nowMs(),
       }
       const token = await answerChallenge(answered, async (realm, init) => {
-        const answer = await exchange(realm, init, request.what, request.signal)
+        const answer = await exchange(realm, init, { what: request.what, signal: request.signal })
         if (answer.status !== 200) throw new RefusedAnswer(answer)
         return answer
       })
@@ -210,6 +224,37 @@ export function createRegistryTransport(options: RegistryTransportOptions) {
   }
 
   return { session }
+}
+
+type Exchange = Omit<RequestInit, 'body' | 'headers'> & {
+  readonly headers?: RequestInit['headers']
+  readonly body?: RequestInit['body'] | undefined
+}
+
+const sentAtOnceBytes = 64 * 1024
+
+/** Large bodies go out in pieces, so that it is known how far they are; their length is said, since not every registry takes chunked ones. */
+function bodyOf(body: Exchange['body'], headers: Exchange['headers'], onSent: (bytes: number) => void): RequestInit {
+  const rest = headers === undefined ? {} : { headers }
+  if (!(body instanceof Uint8Array) || body.length <= sentAtOnceBytes) return { ...rest, ...(body && { body }) }
+  let at = 0
+  const pieces = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        // What was asked for before has gone out.
+        onSent(at)
+        if (at >= body.length) return controller.close()
+        const piece = body.subarray(at, at + sentAtOnceBytes)
+        at += piece.length
+        controller.enqueue(piece)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  const lengthened = new Headers(headers)
+  lengthened.set('content-length', String(body.length))
+  const init: RequestInit & { duplex: 'half' } = { headers: lengthened, body: pieces, duplex: 'half' }
+  return init
 }
 
 /** A token service's refusal, on its way to the place where every refusal is translated. */

@@ -3,14 +3,19 @@ import { digestOf, type OciDigest } from './oci-digest.ts'
 import { mediaTypes } from './oci-manifest.ts'
 import type { RegistrySession } from './registry-transport.ts'
 
-export type UploadOptions = { readonly what: string; readonly signal: AbortSignal }
+export type UploadOptions = {
+  readonly what: string
+  readonly signal: AbortSignal
+  /** Called with how much of the blob has gone out; once with all of it when the registry had it. */
+  readonly onSent?: ((bytes: number) => void) | undefined
+}
 
 /** Pushes a blob in one piece unless the registry has it. Distribution specification, "Pushing a blob monolithically". @throws ERR_OCI_… */
 export async function uploadBlob(
   session: RegistrySession,
   repository: string,
   bytes: Uint8Array,
-  { what, signal }: UploadOptions,
+  { what, signal, onSent }: UploadOptions,
 ): Promise<OciDigest> {
   const digest = digestOf(bytes)
   const head = await session.request({
@@ -20,7 +25,10 @@ export async function uploadBlob(
     what,
     signal,
   })
-  if (head.status === 200) return digest
+  if (head.status === 200) {
+    onSent?.(bytes.length)
+    return digest
+  }
   const opened = await session.request({
     method: 'POST',
     target: `/v2/${repository}/blobs/uploads/`,
@@ -42,11 +50,13 @@ export async function uploadBlob(
     target: base.href,
     headers: { 'content-type': 'application/octet-stream' },
     body: bytes,
+    onSent,
     expect: [201, 202, 204],
     what,
     signal,
   })
   await put.body?.cancel().catch(() => {})
+  onSent?.(bytes.length)
   return digest
 }
 

@@ -26,6 +26,7 @@ export function systemNode(): string {
 
 /** A running `herald`, started as a user starts it: bin/herald.js in a process group of its own, as a terminal makes one. */
 export interface HeraldProcess extends AsyncDisposable {
+  readonly pid: number | undefined
   readonly stdout: string
   readonly stderr: string
   readonly exited: Promise<HeraldRun>
@@ -69,6 +70,7 @@ export function startHerald(
       process.kill(-child.pid, signal)
   }
   return {
+    pid: child.pid,
     get stdout() {
       return stdout
     },

@@ -257,3 +257,31 @@ async function putByHand(
   })
   assert.equal(put.status, 201, await put.text())
 }
+
+test('a push says how far it is, and sends the length of what it sends in pieces', async () => {
+  const client = await testClient()
+  const bytes = componentBytes(3_000_000, 77)
+  const seen: number[] = []
+  const push = (tag: string) =>
+    client.push(`${registry.host}/progress/of:${tag}`, bytes, {
+      signal: signal(),
+      onProgress: ({ sentBytes, totalBytes }) => {
+        assert.equal(totalBytes, bytes.length)
+        seen.push(sentBytes)
+      },
+    })
+  await push('1')
+  assert.ok(seen.length > 10, `${seen.length} reports`)
+  assert.deepEqual(
+    seen,
+    seen.toSorted((a, b) => a - b),
+  )
+  assert.equal(seen.at(-1), bytes.length)
+  assert.equal(
+    Buffer.compare((await client.pull(`${registry.host}/progress/of:1`, { signal: signal() })).bytes, bytes),
+    0,
+  )
+  seen.length = 0
+  await push('2')
+  assert.deepEqual(seen, [bytes.length], 'the registry has it: all of it at once')
+})
