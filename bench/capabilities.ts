@@ -10,12 +10,16 @@ import { connectLattice } from '../src/lattice/connect-lattice.ts'
 import { openCapabilityHouse } from '../test/capabilities/capability-house.ts'
 import { startNats } from '../test/support/nats.ts'
 import { startRedis } from '../test/support/redis.ts'
+import { startAskingThread } from './asking-thread.ts'
 import { type BenchRun, summarize } from './result.ts'
 
 const execute = promisify(execFile)
 const messages = 200_000
 
-/** Gets of a guest over those of the raw client in this process, and messages of a guest's handler over those of a plain subscriber. */
+/**
+ * Gets of a guest over those of the raw client, on the thread that has the connection and asked for by another thread as a cell does;
+ * messages of a guest's handler over those of a plain subscriber.
+ */
 export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {
   await using stack = new AsyncDisposableStack()
   const nats = stack.use(await startNats({ jetstream: true }))
@@ -52,6 +56,7 @@ export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {
     redis: () => asBuffers.get('herald_shop_redis:key'),
   }
 
+  const asking = stack.use(await startAskingThread())
   const perGetUs: Record<string, number[]> = {}
   const push = (name: string, sample: number) => {
     perGetUs[name] ??= []
@@ -67,15 +72,20 @@ export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {
         gets += 100
       }
       const rawUs = ((performance.now() - startedMs) * 1000) / gets
+      const askedUs = await asking.measure(gets, get)
       const { status, text } = await guest.get('/bench', { bucket, key: 'key', n: String(gets) })
       if (status !== 200) throw new Error(`the guest's gets failed: ${text}`)
       const guestUs = Number(text) / 1000 / gets
       // The first round warms up.
       if (round === 0) continue
       push(`${bucket} raw`, rawUs)
+      push(`${bucket} asked`, askedUs)
       push(`${bucket} guest`, guestUs)
       push(`${bucket} ratio`, guestUs / rawUs)
-      say(`round ${round}, ${bucket}: raw ${rawUs.toFixed(1)} µs, guest ${guestUs.toFixed(1)} µs`)
+      push(`${bucket} asked ratio`, guestUs / askedUs)
+      say(
+        `round ${round}, ${bucket}: raw ${rawUs.toFixed(1)} µs, from another thread ${askedUs.toFixed(1)} µs, guest ${guestUs.toFixed(1)} µs`,
+      )
     }
   }
   await guest[Symbol.asyncDispose]()
@@ -113,6 +123,17 @@ export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {
         comparison: '≤',
         value: 1.3,
       }),
+      summarize(
+        `get of the raw ${bucket} client, asked for by another thread`,
+        'µs',
+        perGetUs[`${bucket} asked`] ?? [],
+      ),
+      summarize(
+        `get of a guest over the raw ${bucket} client asked by another thread`,
+        'ratio',
+        perGetUs[`${bucket} asked ratio`] ?? [],
+        { comparison: '≤', value: 1.3 },
+      ),
     ]),
     summarize('messages of a plain nats subscriber', 'messages/s', plain),
     summarize("messages of a guest's handler", 'messages/s', handled),

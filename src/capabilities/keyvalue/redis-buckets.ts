@@ -3,6 +3,7 @@ import { HeraldError } from '../../errors/herald-error.ts'
 import type { Log } from '../../observability/log.ts'
 import { type Bucket, type BucketSource, type KeyPage, pageSize } from './bucket.ts'
 import { refuse } from './keyvalue-error.ts'
+import { ReplyDeadlines } from './reply-deadlines.ts'
 
 export type RedisServer = {
   /** `redis://host:port/db` or `rediss://…`, without credentials. */
@@ -23,6 +24,7 @@ const typeMapping = { [RESP_TYPES.BLOB_STRING]: Buffer, [RESP_TYPES.NUMBER]: Str
 export class RedisConnections {
   readonly #log: Log
   readonly #held = new Map<string, { readonly client: Client; users: number }>()
+  readonly #deadlines = new ReplyDeadlines(commandTimeoutMs)
 
   constructor(log: Log) {
     this.#log = log
@@ -49,8 +51,20 @@ export class RedisConnections {
       throw unavailable(server, cause)
     }
     return {
-      open: async (name) => new RedisBucket((args) => command(held.client, server, args), prefixOf(name)),
+      open: async (name) => new RedisBucket((args) => this.#command(held.client, server, args), prefixOf(name)),
       [Symbol.asyncDispose]: release,
+    }
+  }
+
+  async #command(client: Client, server: RedisServer, args: readonly (string | Buffer)[]): Promise<unknown> {
+    try {
+      return await this.#deadlines.within(client.sendCommand(args as (string | Buffer)[], { typeMapping }))
+    } catch (error) {
+      const reason = reasonOf(error)
+      if (/^ERR (value is not an integer|increment or decrement)/.test(reason)) {
+        throw refuse('the value of this key is not a counter, or would be larger than 9223372036854775807')
+      }
+      throw unavailable(server, error)
     }
   }
 
@@ -80,21 +94,6 @@ export class RedisConnections {
       )
     })
     return client
-  }
-}
-
-async function command(client: Client, server: RedisServer, args: readonly (string | Buffer)[]): Promise<unknown> {
-  try {
-    return await client.sendCommand(args as (string | Buffer)[], {
-      typeMapping,
-      timeout: commandTimeoutMs,
-    })
-  } catch (error) {
-    const reason = reasonOf(error)
-    if (/^ERR (value is not an integer|increment or decrement)/.test(reason)) {
-      throw refuse('the value of this key is not a counter, or would be larger than 9223372036854775807')
-    }
-    throw unavailable(server, error)
   }
 }
 
