@@ -90,6 +90,9 @@ export function createControl(options: ControlOptions): Control {
   /** As they came, of the workloads that are known. */
   const wires = new Map<string, WireWorkload>()
   let accepting = true
+  /** Two hosts with one id would both run what one of them is to run: so the one that was started later keeps silent while it hears the other. */
+  let elderHeardMs = Number.NEGATIVE_INFINITY
+  const keepsSilent = (): boolean => clock.nowMs() - elderHeardMs < 2.5 * heartbeatIntervalMs
   let lastSummary: HostSummary = { workloadCount: 0, componentCount: 0, imports: [], exports: [], httpPort: 0 }
 
   function currentHeartbeat(): HostHeartbeat {
@@ -107,7 +110,7 @@ export function createControl(options: ControlOptions): Control {
   const heartbeat = (): Uint8Array => formatMessage(hostHeartbeat, currentHeartbeat())
 
   function announce(): void {
-    if (lattice.state.kind !== 'connected' || !accepting) return
+    if (lattice.state.kind !== 'connected' || !accepting || keepsSilent()) return
     try {
       lattice.publish(heartbeatSubject(hostId), heartbeat())
     } catch (error) {
@@ -144,6 +147,7 @@ export function createControl(options: ControlOptions): Control {
       )
       return
     }
+    if (keepsSilent()) return
     if (command === 'heartbeat') {
       try {
         checkSize(message.payload)
@@ -226,7 +230,14 @@ export function createControl(options: ControlOptions): Control {
       clock,
     })
   const requests = lattice.subscribe(hostCommandPattern(hostId), { handle: answer })
-  const neighbours = watchNeighbours(lattice, identity, startedAt, log)
+  const neighbours = watchNeighbours(lattice, {
+    ...{ identity, startedAt, log },
+    onSameId(other) {
+      if (other === 'elder') elderHeardMs = clock.nowMs()
+      // So that it knows at once.
+      else announce()
+    },
+  })
   const stopListening = lattice.onStateChange((state) => {
     if (state.kind === 'connected') announce()
     else presence.forget()

@@ -7,15 +7,21 @@ import { parseMessage } from './proto-json.ts'
 
 const maxHeartbeatBytes = 262_144
 
+export type NeighboursOptions = {
+  readonly identity: HostIdentity
+  readonly startedAt: Date
+  readonly log: Log
+  /** A heartbeat of another host with the same id came. `elder`: it was started before this one. */
+  readonly onSameId: (other: 'elder' | 'younger') => void
+}
+
 /**
  * Listens to the heartbeats of all hosts and says in the log when another one has this one's id or friendly name: the operator then takes
  * both for one host, and nothing else would tell.
  */
 export function watchNeighbours(
   lattice: Lattice,
-  identity: HostIdentity,
-  startedAt: Date,
-  log: Log,
+  { identity, startedAt, log, onSameId }: NeighboursOptions,
 ): LatticeSubscription {
   const said = new Set<string>()
   const say = (key: string, event: string, text: string) => {
@@ -34,12 +40,14 @@ export function watchNeighbours(
         return // its own operator will tell it
       }
       if (hostId === identity.hostId) {
-        if (other.startedAt?.getTime() !== startedAt.getTime()) {
+        const otherMs = other.startedAt?.getTime() ?? Number.POSITIVE_INFINITY
+        if (otherMs !== startedAt.getTime()) {
           say(
             `id ${other.startedAt?.toISOString()}`,
             'control.id-conflict',
-            'another host answers to the same id: give each its own --host-id',
+            'another host has the same id: give each its own --host-id; the one that was started later keeps silent meanwhile',
           )
+          onSameId(otherMs < startedAt.getTime() ? 'elder' : 'younger')
         }
       } else if (other.friendlyName === identity.friendlyName) {
         say(

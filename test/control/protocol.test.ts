@@ -290,6 +290,31 @@ test('two hosts with one name are said in the log of both, and two with one id',
   await until('it is said', () => copy.events().some(({ event }) => event === 'control.id-conflict'))
 })
 
+test('of two hosts with one id the one that was started later keeps silent, and takes over when the other is gone', async () => {
+  const elder = await testHost(nats.url, createHostStandIn(), { heartbeatIntervalMs: 200 })
+  await using younger = await testHost(nats.url, createHostStandIn(), {
+    identity: { hostId: elder.hostId },
+    heartbeatIntervalMs: 1_000,
+  })
+  const heard = () => (operator.heartbeats.get(elder.hostId) ?? []).map(({ heartbeat }) => heartbeat.friendlyName)
+  for (const host of [elder, younger])
+    await until('it is said', () => host.events().some(({ event }) => event === 'control.id-conflict'))
+  for (let count = 0; count < 10; count++) {
+    const { workloadState } = await operator.place(elder.hostId, `once-${count}`, wireWorkload('hello'))
+    assert.equal(workloadState, 'WORKLOAD_STATE_RUNNING')
+  }
+  assert.equal(elder.host.starts.length, 10)
+  assert.deepEqual(younger.host.calls, [], 'nothing was started twice')
+  await elder[Symbol.asyncDispose]()
+  const before = heard().length
+  await until('the other one is heard', () => heard().slice(before).includes(younger.identity.friendlyName), 20_000)
+  assert.equal(
+    (await operator.place(younger.hostId, 'later', wireWorkload('hello'))).workloadState,
+    'WORKLOAD_STATE_RUNNING',
+  )
+  assert.deepEqual(younger.host.calls, ['start later'])
+})
+
 for (const [what, identity] of [
   ['a friendly name with capitals', { friendlyName: 'Host' }],
   ['a friendly name with a space', { friendlyName: 'a b' }],
