@@ -5,6 +5,7 @@ import type { ComponentFacts } from '../../identity/component-facts.ts'
 import type { AudienceSvidChange } from '../../identity/component-svids.ts'
 import type { ComponentIdentity } from '../../identity/svid-source.ts'
 import type { CellBinding } from '../capability.ts'
+import { cellModule } from '../cell-module.ts'
 import { SharedSlots } from '../identity/shared-slots.ts'
 import { type CredentialsAnswer, type CredentialsCellConfig, credentialsErrorOf } from './credentials-answer.ts'
 import type { CredentialsAuditSink } from './credentials-audit.ts'
@@ -22,7 +23,7 @@ export type CredentialsBindingOptions = Pick<HeldCredentialsOptions, 'fetch' | '
 
 /** One component's `herald:credentials` on the control thread. Nothing of it is shared with any other component. */
 export class CredentialsBinding implements CellBinding {
-  readonly cellModule = new URL(`./credentials-cell${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
+  readonly cellModule = cellModule(import.meta.url, 'credentials-cell')
   readonly config: CredentialsCellConfig
   readonly #options: CredentialsBindingOptions
   readonly #component: AuditedComponent

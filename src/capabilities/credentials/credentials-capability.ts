@@ -1,7 +1,9 @@
 import type { Clock } from '../../clock/clock.ts'
-import type { ComponentIdentity, SvidSource } from '../../identity/svid-source.ts'
+import type { SvidSource } from '../../identity/svid-source.ts'
 import type { Log } from '../../observability/log.ts'
 import type { Capability } from '../capability.ts'
+import { GatheredBindings } from '../gathered-bindings.ts'
+import { openIdentities } from '../open-identities.ts'
 import { auditCredentialsToLog, type CredentialsAuditSink } from './credentials-audit.ts'
 import { CredentialsBinding } from './credentials-binding.ts'
 import { credentialsVersion, parseCredentialsConfig } from './credentials-config.ts'
@@ -23,32 +25,17 @@ export type CredentialsCapabilityOptions = {
 /** `herald:credentials/store`: one binding per `hostInterfaces` entry, nothing without one. */
 export function createCredentialsCapability(options: CredentialsCapabilityOptions): Capability {
   const { svids, fetch, loopbackEndpoints, clock, log, audit = auditCredentialsToLog(log), gatherMs = 10_000 } = options
-  const open = new Set<CredentialsBinding>()
-  const lifetime = new AbortController()
-
-  async function gatherForever(): Promise<void> {
-    for (;;) {
-      await clock.sleep(gatherMs, { signal: lifetime.signal })
-      for (const binding of open) binding.gather()
-    }
-  }
-
+  const open = new GatheredBindings<CredentialsBinding>({ clock, gatherMs })
   return {
     name: 'credentials',
     interfaces: [`herald:credentials/store@${credentialsVersion}`],
     waits: ['herald:credentials/store#get'],
     async start() {
-      gatherForever().catch(() => {})
+      open.start()
     },
     async configure(component, entries) {
       const bindings = parseCredentialsConfig(entries, { loopbackEndpoints })
-      const identities: ComponentIdentity[] = []
-      try {
-        for (const { spiffeId } of bindings) identities.push(svids.open(component, { spiffeId }))
-      } catch (error) {
-        for (const identity of identities) identity.release()
-        throw error
-      }
+      const identities = openIdentities(svids, component, bindings)
       const binding = new CredentialsBinding({
         component,
         bindings,
@@ -59,12 +46,8 @@ export function createCredentialsCapability(options: CredentialsCapabilityOption
         audit,
         onRelease: () => open.delete(binding),
       })
-      open.add(binding)
-      return binding
+      return open.add(binding)
     },
-    async [Symbol.asyncDispose]() {
-      lifetime.abort()
-      for (const binding of [...open]) binding.release()
-    },
+    [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),
   }
 }

@@ -1,7 +1,9 @@
 import type { Clock } from '../../clock/clock.ts'
-import type { ComponentIdentity, SvidSource } from '../../identity/svid-source.ts'
+import type { SvidSource } from '../../identity/svid-source.ts'
 import type { Log } from '../../observability/log.ts'
 import type { Capability } from '../capability.ts'
+import { GatheredBindings } from '../gathered-bindings.ts'
+import { openIdentities } from '../open-identities.ts'
 import { CertificateTunnel, type CertificateTunnelOptions } from './certificate-tunnel.ts'
 import { auditEgressToLog, type EgressAuditSink } from './egress-audit.ts'
 import { EgressBinding } from './egress-binding.ts'
@@ -39,36 +41,27 @@ export function createEgressCapability(options: EgressCapabilityOptions): Capabi
     audit = auditEgressToLog(log),
     gatherMs = 10_000,
   } = options
-  const open = new Set<EgressBinding>()
-  const lifetime = new AbortController()
-
-  async function gatherForever(): Promise<void> {
-    for (;;) {
-      await clock.sleep(gatherMs, { signal: lifetime.signal })
-      for (const binding of open) binding.gather()
-    }
-  }
-
+  const open = new GatheredBindings<EgressBinding>({ clock, gatherMs })
   return {
     name: 'egress',
     interfaces: [`herald:egress/signing@${egressVersion}`],
     accompanies: ['wasi:http/outgoing-handler@0.2.0'],
     waits: [],
     async start() {
-      gatherForever().catch(() => {})
+      open.start()
     },
     async configure(component, entries) {
       const signings = parseEgressConfig(entries, { loopbackEndpoints })
       await using undo = new AsyncDisposableStack()
-      const identities: ComponentIdentity[] = []
+      const identities = openIdentities(svids, component, signings)
+      undo.defer(() => {
+        for (const identity of identities) identity.release()
+      })
       const tunnels = new Map<number, CertificateTunnel>()
-      for (const [index, { signing, spiffeId }] of signings.entries()) {
-        const identity = svids.open(component, { spiffeId })
-        undo.defer(() => identity.release())
-        identities.push(identity)
+      for (const [index, { signing }] of signings.entries()) {
         if ('binding' in signing) continue
         const onRevoked = (): void => binding.revoked(index)
-        const options = { certificate: signing, identity, x509BundleOf, clock, log, onRevoked }
+        const options = { certificate: signing, identity: identities[index]!, x509BundleOf, clock, log, onRevoked }
         tunnels.set(index, undo.use(await CertificateTunnel.open(options)))
       }
       const onRelease = (): void => void open.delete(binding)
@@ -76,12 +69,8 @@ export function createEgressCapability(options: EgressCapabilityOptions): Capabi
         ...{ component, signings, identities, tunnels, fetch, clock, log, audit, onRelease },
       })
       undo.move()
-      open.add(binding)
-      return binding
+      return open.add(binding)
     },
-    async [Symbol.asyncDispose]() {
-      lifetime.abort()
-      for (const binding of [...open]) binding.release()
-    },
+    [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),
   }
 }

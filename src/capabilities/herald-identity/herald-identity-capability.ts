@@ -3,6 +3,7 @@ import type { JwtVerifier } from '../../identity/jwt-verifier.ts'
 import type { SvidSource } from '../../identity/svid-source.ts'
 import type { Log } from '../../observability/log.ts'
 import type { Capability } from '../capability.ts'
+import { GatheredBindings } from '../gathered-bindings.ts'
 import { auditHeraldIdentityToLog, type HeraldIdentityAuditSink } from './herald-identity-audit.ts'
 import { HeraldIdentityBinding } from './herald-identity-binding.ts'
 import { heraldIdentityVersion, parseHeraldIdentityConfig } from './herald-identity-config.ts'
@@ -22,16 +23,7 @@ export type HeraldIdentityCapabilityOptions = {
 /** `herald:identity`: who the component is, who calls it, and signatures with its X.509-SVID. */
 export function createHeraldIdentityCapability(options: HeraldIdentityCapabilityOptions): Capability {
   const { svids, verifier, clock, log, audit = auditHeraldIdentityToLog(log), gatherMs = 10_000 } = options
-  const open = new Set<HeraldIdentityBinding>()
-  const lifetime = new AbortController()
-
-  async function gatherForever(): Promise<void> {
-    for (;;) {
-      await clock.sleep(gatherMs, { signal: lifetime.signal })
-      for (const binding of open) binding.gather()
-    }
-  }
-
+  const open = new GatheredBindings<HeraldIdentityBinding>({ clock, gatherMs })
   return {
     name: 'herald-identity',
     interfaces: ['component', 'verifier', 'x509', 'caller'].map(
@@ -44,19 +36,15 @@ export function createHeraldIdentityCapability(options: HeraldIdentityCapability
       'herald:identity/x509#sign',
     ],
     async start() {
-      gatherForever().catch(() => {})
+      open.start()
     },
     async configure(component, entries) {
       const { spiffeId } = parseHeraldIdentityConfig(entries)
       const identity = svids.open(component, { spiffeId })
       const onRelease = (): void => void open.delete(binding)
       const binding = new HeraldIdentityBinding({ component, identity, verifier, audit, log, onRelease })
-      open.add(binding)
-      return binding
+      return open.add(binding)
     },
-    async [Symbol.asyncDispose]() {
-      lifetime.abort()
-      for (const binding of [...open]) binding.release()
-    },
+    [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),
   }
 }

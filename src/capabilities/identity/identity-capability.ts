@@ -3,6 +3,7 @@ import { type AuditSink, auditToLog } from '../../identity/audit.ts'
 import type { SvidSource } from '../../identity/svid-source.ts'
 import type { Log } from '../../observability/log.ts'
 import type { Capability } from '../capability.ts'
+import { GatheredBindings } from '../gathered-bindings.ts'
 import { IdentityBinding } from './identity-binding.ts'
 import { parseIdentityConfig } from './identity-config.ts'
 
@@ -20,22 +21,13 @@ export type IdentityCapabilityOptions = {
 /** `wasmcloud:identity/store@0.0.1`: deny by default, by the audiences of the workload's hostInterfaces entry. */
 export function createIdentityCapability(options: IdentityCapabilityOptions): Capability {
   const { svids, log, clock, audit = auditToLog(log), gatherMs = 10_000 } = options
-  const bindings = new Set<IdentityBinding>()
-  const lifetime = new AbortController()
-
-  async function gatherForever(): Promise<void> {
-    for (;;) {
-      await clock.sleep(gatherMs, { signal: lifetime.signal })
-      for (const binding of bindings) binding.gather()
-    }
-  }
-
+  const open = new GatheredBindings<IdentityBinding>({ clock, gatherMs })
   return {
     name: 'identity',
     interfaces: ['wasmcloud:identity/store@0.0.1'],
     waits: ['wasmcloud:identity/store#get'],
     async start() {
-      gatherForever().catch(() => {})
+      open.start()
     },
     async configure(component, entries) {
       const config = parseIdentityConfig(component.componentName, entries)
@@ -46,14 +38,10 @@ export function createIdentityCapability(options: IdentityCapabilityOptions): Ca
         identity,
         audit,
         log,
-        onRelease: () => bindings.delete(binding),
+        onRelease: () => open.delete(binding),
       })
-      bindings.add(binding)
-      return binding
+      return open.add(binding)
     },
-    async [Symbol.asyncDispose]() {
-      lifetime.abort()
-      for (const binding of [...bindings]) binding.release()
-    },
+    [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),
   }
 }
