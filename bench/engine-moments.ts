@@ -4,9 +4,9 @@ import { systemClock } from '../src/clock/clock.ts'
 import { createEngine } from '../src/engine/create-engine.ts'
 import { createIngress } from '../src/ingress/create-ingress.ts'
 import { createLog } from '../src/observability/log.ts'
+import { cellSpec, component as guest } from '../test/engine/engine-fixture.ts'
 import { httpCall } from '../test/support/http-call.ts'
 import { temporaryDirectory } from '../test/support/temporary-directory.ts'
-import { benchCell } from './bench-cell.ts'
 import { type BenchHost, openBenchHost } from './bench-host.ts'
 import { loadWithWrk } from './wrk.ts'
 
@@ -29,7 +29,7 @@ export async function measureImports(component: string, rounds: number): Promise
     capabilityInterfaces: ['herald:bench/host'],
     capabilityWaits: ['herald:bench/host#waits'],
   }
-  const spec = benchCell('imports', await readFile(component), { poolSize: 1 }, served)
+  const spec = cellSpec(guest(await readFile(component), { poolSize: 1 }, served))
   const cell = await engine.startCell(spec, { signal: AbortSignal.timeout(60_000) })
   ingress.route({ hosts: '*', cell, component: 'guest' })
   const timeUs = async (path: string): Promise<number> => {

@@ -7,7 +7,7 @@ import { systemClock } from '../src/clock/clock.ts'
 import { createEngine } from '../src/engine/create-engine.ts'
 import { createIngress } from '../src/ingress/create-ingress.ts'
 import { createLog } from '../src/observability/log.ts'
-import { benchCell } from './bench-cell.ts'
+import { cellSpec, component as guest } from '../test/engine/engine-fixture.ts'
 
 const host = '127.0.0.1'
 const [kind, portText, threadsText, component = '', poolSize = '8'] = process.argv.slice(2)
@@ -40,7 +40,7 @@ async function serveComponent(bytes: Uint8Array): Promise<void> {
   const signal = AbortSignal.timeout(60_000)
   const cells = []
   for (let n = 0; n < threads; n++) {
-    cells.push(await engine.startCell(benchCell('bench', bytes, { poolSize: Number(poolSize) }), { signal }))
+    cells.push(await engine.startCell(cellSpec(guest(bytes, { poolSize: Number(poolSize) })), { signal }))
   }
   if (kind === 'direct') {
     const limits = { maxHeaderBytes: 16_384, keepAliveTimeoutMs: 75_000, maxConnections: 10_000 }
