@@ -1,136 +1,83 @@
-import { Worker } from 'node:worker_threads'
-import type { ErrorCode } from '../errors/error-codes.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { CompiledComponent, CompileJob } from './compile-job.ts'
+import { CompileLane } from './compile-lane.ts'
 import { KeptComponents, keyOfJob } from './kept-components.ts'
-import { workerUrl } from './worker-url.ts'
 
-const timeoutMs = 60_000
-/** How long an idle compile worker (about 100 MB with jco loaded) is kept. */
-const idleMs = 30_000
+type Waiting = { readonly tenant: string; readonly begin: (lane: CompileLane) => Promise<void> }
 
-type Answer = {
-  /** Of the job. */
-  id: number
-  compiled?: CompiledComponent
-  error?: { code: ErrorCode; message: string; hint: string | undefined }
-  spoilt?: boolean
+export type CompileOptions = {
+  readonly signal?: AbortSignal | undefined
+  /** Who waits for it: the namespace of the workload. Default: one for all that name none. */
+  readonly tenant?: string | undefined
 }
 
-/** Compiles components on a worker thread, one after the other, and those that are in use once; a component that kills or blocks the worker fails alone. */
+/**
+ * Compiles components on two worker threads, and those that are in use once. A tenant has one of the two at a time, and tenants take turns:
+ * whoever deploys what takes for ever to compile delays its own deployments.
+ */
 export class Compiler implements AsyncDisposable {
   readonly #kept = new KeptComponents()
-  #worker: Worker | undefined
-  #last: Promise<unknown> = Promise.resolve()
-  #idle: NodeJS.Timeout | undefined
+  readonly #lanes = [new CompileLane(), new CompileLane()]
+  /** Tenant of what is compiled on the lane, for those that are busy. */
+  readonly #busy = new Map<CompileLane, string>()
+  /** In the order in which they came. */
+  readonly #waiting: Waiting[] = []
+  /** Tenants that wait or were served since there was nobody who waits, least recently served first. */
+  readonly #served = new Set<string>()
   #closed = false
 
   /** @throws HeraldError with an ERR_COMPONENT_… code; the signal's reason when aborted. */
-  compile(job: CompileJob, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<CompiledComponent> {
-    const turn = this.#last.then(
-      () => this.#run(job, signal),
-      () => this.#run(job, signal),
-    )
-    this.#last = turn.catch(() => {})
-    return turn
+  compile(job: CompileJob, { signal, tenant = '' }: CompileOptions = {}): Promise<CompiledComponent> {
+    const { promise, resolve, reject } = Promise.withResolvers<CompiledComponent>()
+    const begin = (lane: CompileLane): Promise<void> => this.#run(lane, job, signal).then(resolve, reject)
+    this.#waiting.push({ tenant, begin })
+    this.#serve()
+    return promise
   }
 
-  async #run(job: CompileJob, signal: AbortSignal | undefined): Promise<CompiledComponent> {
+  #serve(): void {
+    for (const lane of this.#lanes) {
+      if (this.#busy.has(lane)) continue
+      const next = this.#next()
+      if (next === undefined) return
+      this.#waiting.splice(this.#waiting.indexOf(next), 1)
+      this.#busy.set(lane, next.tenant)
+      this.#served.delete(next.tenant)
+      this.#served.add(next.tenant)
+      void next.begin(lane).then(() => {
+        this.#busy.delete(lane)
+        if (this.#waiting.length === 0) this.#served.clear()
+        this.#serve()
+      })
+    }
+  }
+
+  /** Of the tenants that have no lane, the one whose last turn is the longest ago; of its components the first. */
+  #next(): Waiting | undefined {
+    const busy = new Set(this.#busy.values())
+    const free = this.#waiting.filter(({ tenant }) => !busy.has(tenant))
+    const turns = [...this.#served]
+    return free.reduce<Waiting | undefined>(
+      (best, each) => (best === undefined || turns.indexOf(each.tenant) < turns.indexOf(best.tenant) ? each : best),
+      undefined,
+    )
+  }
+
+  async #run(lane: CompileLane, job: CompileJob, signal: AbortSignal | undefined): Promise<CompiledComponent> {
     // What is only described has nothing that somebody could hold.
     const key = job.served === undefined ? undefined : await keyOfJob(job)
     signal?.throwIfAborted()
     if (this.#closed) throw new HeraldError('ERR_CELL_ENDED', 'the engine is closed')
     const kept = key === undefined ? undefined : this.#kept.get(key)
     if (kept !== undefined) return kept
-    const compiled = await this.#compile(job, signal)
+    const compiled = await lane.compile(job, signal)
     if (key !== undefined) this.#kept.keep(key, compiled)
     return compiled
-  }
-
-  async #compile(job: CompileJob, signal: AbortSignal | undefined): Promise<CompiledComponent> {
-    clearTimeout(this.#idle)
-    this.#worker ??= this.#start()
-    const worker = this.#worker
-    let answered = false
-    try {
-      const answer = await ask(worker, job, signal)
-      answered = true
-      if (answer.error !== undefined) {
-        const { code, message, hint } = answer.error
-        if (answer.spoilt) await this.#drop(worker)
-        throw new HeraldError(code, message, { ...(hint !== undefined && { hint }) })
-      }
-      return answer.compiled!
-    } catch (error) {
-      // One that was given up may still be at it: what it says then must never be taken for another component's.
-      if (!answered) await this.#drop(worker)
-      throw error
-    } finally {
-      this.#idle = setTimeout(() => void this.#drop(worker), idleMs)
-      this.#idle.unref()
-    }
-  }
-
-  #start(): Worker {
-    const worker = new Worker(workerUrl('compile-worker', import.meta.url), {
-      name: 'herald-compile',
-      env: {},
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: 2048, stackSizeMb: 8 },
-    })
-    worker.unref()
-    worker.on('error', () => {})
-    worker.on('exit', () => {
-      if (this.#worker === worker) this.#worker = undefined
-    })
-    return worker
-  }
-
-  async #drop(worker: Worker): Promise<void> {
-    if (this.#worker === worker) this.#worker = undefined
-    await worker.terminate()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     this.#kept.clear()
-    clearTimeout(this.#idle)
-    const worker = this.#worker
-    if (worker) await this.#drop(worker)
+    await Promise.all(this.#lanes.map((lane) => lane[Symbol.asyncDispose]()))
   }
-}
-
-/** Jobs posted by this thread so far, whatever engine they are of. */
-let jobs = 0
-
-function ask(worker: Worker, job: CompileJob, signal: AbortSignal | undefined): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  const invalid = (what: string, cause: unknown) =>
-    reject(
-      new HeraldError('ERR_COMPONENT_INVALID', `component ${job.component}: ${what}`, {
-        hint: 'the component is damaged or hostile; check it with wasm-tools validate',
-        cause,
-      }),
-    )
-  const onError = (error: unknown) => invalid('reading it ended the compile worker', error)
-  const onExit = () => invalid('reading it ended the compile worker', 'exit')
-  const onAbort = () => reject(signal?.reason)
-  const timer = setTimeout(() => invalid(`compiling took longer than ${timeoutMs / 1000} s`, 'timeout'), timeoutMs)
-  const id = ++jobs
-  const onMessage = (answer: Answer) => answer.id === id && resolve(answer)
-  worker.on('message', onMessage)
-  worker.once('error', onError)
-  worker.once('exit', onExit)
-  signal?.addEventListener('abort', onAbort, { once: true })
-  // While it works it keeps the process alive, as any other pending operation does.
-  worker.ref()
-  worker.postMessage({ id, job })
-  return promise.finally(() => {
-    clearTimeout(timer)
-    worker.unref()
-    worker.off('message', onMessage)
-    worker.off('error', onError)
-    worker.off('exit', onExit)
-    signal?.removeEventListener('abort', onAbort)
-  })
 }

@@ -44,7 +44,7 @@ class HostEngine implements Engine {
 
   async inspect(
     bytes: Uint8Array,
-    { signal, quick = false }: { signal?: AbortSignal; quick?: boolean } = {},
+    { signal, quick = false, tenant }: { signal?: AbortSignal; quick?: boolean; tenant?: string } = {},
   ): Promise<ComponentDescription> {
     const job = {
       quick,
@@ -55,7 +55,7 @@ class HostEngine implements Engine {
       memoryLimitMb: 0,
       cacheDir: this.#options.cacheDir,
     }
-    return (await this.#compiler.compile(job, { signal })).description
+    return (await this.#compiler.compile(job, { signal, tenant })).description
   }
 
   async startCell(spec: CellSpec, { signal }: { signal: AbortSignal }): Promise<Cell> {
@@ -72,7 +72,7 @@ class HostEngine implements Engine {
           keepGlue: this.#options.keepGlue ?? false,
           cacheDir: this.#options.cacheDir,
         },
-        { signal },
+        { signal, tenant: spec.tenant },
       )
       if (!description.glue.slim) {
         untouchedGlue += 1

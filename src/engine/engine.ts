@@ -8,9 +8,13 @@ import type { InterfaceSignatures } from './component-binary.ts'
 export interface Engine extends AsyncDisposable {
   /**
    * Reads a component without running it. `quick`: without transpiling it, a hundred times faster; `glue` then says that it was not looked at.
+   * `tenant` is as in `CellSpec`.
    * @throws ERR_COMPONENT_INVALID and the other ERR_COMPONENT_… codes.
    */
-  inspect(bytes: Uint8Array, options?: { signal?: AbortSignal; quick?: boolean }): Promise<ComponentDescription>
+  inspect(
+    bytes: Uint8Array,
+    options?: { signal?: AbortSignal; quick?: boolean; tenant?: string },
+  ): Promise<ComponentDescription>
   /** Transpiles, compiles and instantiates; resolves once the cell serves. @throws HeraldError with the reason it cannot. */
   startCell(spec: CellSpec, options: { signal: AbortSignal }): Promise<Cell>
 }
@@ -91,6 +95,8 @@ export type CellSpec = {
   /** For logs: workload name. */
   readonly name: string
   readonly workloadId: string
+  /** Whose it is, its namespace: components of one tenant are compiled one after the other, those of several side by side, in turns. Default: ''. */
+  readonly tenant?: string
   readonly components: readonly ComponentSpec[]
   /** Absolute paths and addresses no guest ever reaches, whatever `allowedHosts` says (admin socket, metadata addresses are built in). */
   readonly deniedAddresses: readonly string[]

@@ -69,7 +69,7 @@ export async function prepareComponents(
         isService,
         bytes,
         digest,
-        description: await context.engine.inspect(bytes, { signal, quick: true }),
+        description: await context.engine.inspect(bytes, { signal, quick: true, tenant: workload.namespace }),
       }
     }),
   )

@@ -76,6 +76,7 @@ export async function startReplica(
       {
         name: workload.name,
         workloadId,
+        tenant: workload.namespace,
         components: specs,
         deniedAddresses,
         ...(!actsByItself(components) && { idleTimeoutMs }),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import test from 'node:test'
+import { parse } from '@bytecodealliance/jco'
 import { buildComponents } from '../../scripts/build-components.ts'
 import { Compiler } from '../../src/engine/compiler.ts'
 import { HeraldError } from '../../src/errors/herald-error.ts'
@@ -52,4 +53,27 @@ test('a quick look describes what a long one does, but for the glue', async () =
   const { description: quick } = await compiler.compile({ ...job(one!, undefined), quick: true })
   assert.deepEqual(quick, { ...full, glue: { slim: false, reason: 'not looked at' } })
   assert.deepEqual(full.glue, { slim: true })
+})
+
+test('components of a tenant that are made to take long delay those of another by less than all of them', async () => {
+  // A pair of pairs of pairs: a few hundred bytes that become megabytes of glue.
+  const levels = Array.from({ length: 11 }, (_, n) => `(type $t${n + 1} (tuple $t${n} $t${n}))`).join('\n')
+  const hostile = await parse(`(component (type $t0 (tuple u32 u32)) ${levels} (type $l (list $t11))
+    (core module $m (memory (export "memory") 1) (func (export "f") (param i32 i32))
+      (func (export "r") (param i32 i32 i32 i32) (result i32) i32.const 0))
+    (core instance $i (instantiate $m)) (alias core export $i "memory" (core memory $memory))
+    (func (export "go") (param "s" $l) (canon lift (core func $i "f") (memory $memory) (realloc (core func $i "r")))))`)
+  await using compiler = new Compiler()
+  const ended: string[] = []
+  const compile = async (tenant: string, bytes: Uint8Array) => {
+    await Promise.allSettled([compiler.compile(job(bytes, undefined), { tenant })])
+    ended.push(tenant)
+  }
+  await Promise.all([
+    ...Array.from({ length: 3 }, () => compile('hostile', hostile)),
+    compile('victim', one!),
+    compile('third', other!),
+  ])
+  assert.equal(ended.length, 5)
+  assert.equal(ended.at(-1), 'hostile', ended.join(' '))
 })
