@@ -81,6 +81,15 @@ test('the WIT on the pages is in the packages', () => {
   }
 })
 
+test('what helm test is shown to print is what its job prints', () => {
+  const job = readFileSync(join(root, 'charts/herald-platform/files/helm-test.mjs'), 'utf8')
+  const [block, ...others] = blocks.filter(({ text }) => text.startsWith('✔ '))
+  assert.ok(block !== undefined && others.length === 0)
+  const steps = [...block.text.matchAll(/^✔ ([^:]+): /gm)].map(([, step = '']) => step)
+  assert.equal(steps.length, block.text.trim().split('\n').length)
+  for (const step of steps) assert.ok(job.includes(`'${step}'`), step)
+})
+
 /** What reads a YAML block, by what it holds. */
 const readers: readonly {
   readonly what: string
