@@ -34,7 +34,7 @@ const explanations: readonly Explanation[] = [
   },
   {
     of: /^JavaScript component/,
-    why: 'Nearly all of a request is StarlingMonkey’s own interpreter, the same on both sides: what a host adds or saves around it is the smaller part. An engine that compiles JavaScript would change it, no host can.',
+    why: 'More than half of a request is StarlingMonkey’s own interpreter, the same on both sides, and a sixth is sending the answer: what a host can save lies in the rest.',
   },
   {
     of: /ingress/,
@@ -46,7 +46,7 @@ const explanations: readonly Explanation[] = [
   },
   {
     of: /wasmtime serve/,
-    why: 'With an instance for many requests `wasmtime serve` is hyper in native code. The goal of 4 was set against an instance for every request, its default, which is the row after the next.',
+    why: 'With an instance for many requests `wasmtime serve` is hyper in native code. The goal of 4 was set against an instance for every request, its default: there is a row for that too.',
   },
   {
     of: /over bare/,
