@@ -14,6 +14,7 @@ const titles: Readonly<Record<string, string>> = {
   soak: 'A soak',
   idle: 'Idle workloads',
   lattice: 'On a lattice',
+  calls: 'Calls between components',
   capabilities: 'Capabilities',
   identity: 'Identity',
   egress: 'Signed requests',
@@ -69,6 +70,11 @@ const explanations: readonly Explanation[] = [
     of: /^handler over plain/,
     why: 'Publisher, server, control thread and cell share two cores. Of 3.7 µs of CPU for a message in the host (0.7 in the plain subscriber) 2.3 are the guest’s call and what it is given, 1.1 reading and handing on, 0.3 garbage collection.',
   },
+  {
+    of: /over raw request and reply/,
+    why: 'Four changes of thread, two on each side, cost more than the message itself. [Measured](decisions/calls-between-components.md).',
+  },
+  { of: /^resident/, why: '[What a workload keeps when its thread is gone](decisions/engine-parking.md).' },
   {
     of: /^start to RUNNING/,
     why: 'A component that was never seen is transpiled by jco, and its glue slimmed: 115 ms of CPU once the compiler’s thread is warm, 0.9 s the first time, most of it jco and acorn before V8 has optimised them. [What upstream would have to change](decisions/engine-slim-glue.md).',
