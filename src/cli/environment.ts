@@ -100,6 +100,15 @@ function homeDirectory(): string {
 /** Not by `userInfo`, which fails for such a user. */
 const userId = (): string => String(process.getuid?.() ?? 'user')
 
+/** `OTEL_…`: what OpenTelemetry's specification names; see {@link otlpSettings}. */
+export function readTelemetryVariables(): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      name.startsWith('OTEL_') && value !== undefined && value !== '' ? [[name, value]] : [],
+    ),
+  )
+}
+
 /** What compilers get: all of this process's environment, as from a shell. */
 export function readBuildEnvironment(): Readonly<Record<string, string | undefined>> {
   return process.env

@@ -31,6 +31,7 @@ export type HostCommandOptions = CommonOptions &
     readonly http: ListenAddress
     readonly artifactCache?: string
     readonly health?: ListenAddress
+    readonly otlpEndpoint?: string
     readonly lattice: string
     readonly label?: Readonly<Record<string, string>>
     readonly allowHostPath?: readonly string[]
@@ -79,6 +80,10 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
         '--health <address>',
         'where GET /livez, /readyz and /metrics are answered, without authentication; off by default. In a pod: :8081',
       ).argParser(parseListenAddress),
+    )
+    .option(
+      '--otlp-endpoint <url>',
+      'an OpenTelemetry collector, such as http://127.0.0.1:4318, that gets traces, metrics and the log by OTLP over HTTP (default: $OTEL_EXPORTER_OTLP_ENDPOINT, with the other OTEL_ variables; none)',
     )
     .option('--lattice <name>', 'the lattice selector of every component on this host', 'default')
     .option('--environment <name>', 'the environment selector, and what a manifest may ask for; none by default')

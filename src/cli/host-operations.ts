@@ -1,8 +1,10 @@
+import { systemClock } from '../clock/clock.ts'
 import type { AuditFeed } from '../control/herald-audit-feed.ts'
 import type { Host } from '../host/host.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
 import type { SvidSource } from '../identity/svid-source.ts'
 import type { Ingress } from '../ingress/ingress.ts'
+import type { TraceSampling } from '../ingress/request-tracer.ts'
 import type { Lattice } from '../lattice/lattice.ts'
 import { mergeDurations } from '../observability/duration-series.ts'
 import { startHealthServer } from '../observability/health-server.ts'
@@ -11,15 +13,19 @@ import { createMetrics, type MetricPoint } from '../observability/metrics.ts'
 import { createProcessMetrics, eventLoopPoints } from '../observability/process-metrics.ts'
 import { prometheusContentType, prometheusText } from '../observability/prometheus-text.ts'
 import { createReadiness } from '../observability/readiness.ts'
+import type { SpanSink } from '../observability/span.ts'
 import type { TrailEvent } from './audit-trail.ts'
 import { countAuditEvent } from './count-audit-event.ts'
 import { measureAuthority } from './measure-authority.ts'
 import type { ListenAddress } from './option-values.ts'
+import type { OtlpSettings } from './otlp-settings.ts'
 
 /** Probes and metrics of one host, gathered from its parts as they come up. */
 export interface HostOperations extends AsyncDisposable {
-  /** Where they are served. */
-  readonly url: string
+  /** Where they are served; `undefined` when they are only sent. */
+  readonly url: string | undefined
+  /** What is to be made of requests; `undefined` when nobody gets traces. */
+  readonly tracing: { readonly sampling: TraceSampling; readonly onSpans: SpanSink } | undefined
   /** The same authority, its fetches timed. */
   measureAuthority(authority: SvidAuthority): SvidAuthority
   /** Counts what happened with identities. */
@@ -31,7 +37,12 @@ export interface HostOperations extends AsyncDisposable {
 }
 
 export type HostOperationsOptions = {
-  readonly address: ListenAddress
+  /** Where probes and metrics are served; absent: nowhere. */
+  readonly address: ListenAddress | undefined
+  /** Where all is sent to; absent: nowhere. */
+  readonly otlp?: OtlpSettings | undefined
+  /** Lines of the log, to be sent. */
+  readonly onLogLine?: (listener: (line: string) => void) => () => void
   readonly version: string
   readonly hostId: string | undefined
   /** Whether the host is ready only once NATS was connected. */
@@ -84,28 +95,54 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
     ]
   }
 
-  const server = stack.use(
-    await startHealthServer({
-      ...options.address,
-      failures,
-      unready: readiness.reasons,
-      metricsContentType: prometheusContentType,
-      async metrics() {
-        const resource = {
-          'service.name': 'herald-host',
-          'service.version': options.version,
-          ...(options.hostId !== undefined && { 'service.instance.id': options.hostId }),
-        }
-        return prometheusText(await metrics.collect(), { resource, startedAt, now: new Date() })
-      },
-    }),
-  )
-  log.info({ event: 'health.listening', url: server.url }, 'probes and metrics are served')
+  const resource = {
+    'service.name': 'herald-host',
+    'service.version': options.version,
+    ...(options.hostId !== undefined && { 'service.instance.id': options.hostId }),
+  }
+  const server =
+    options.address &&
+    stack.use(
+      await startHealthServer({
+        ...options.address,
+        failures,
+        unready: readiness.reasons,
+        metricsContentType: prometheusContentType,
+        async metrics() {
+          return prometheusText(await metrics.collect(), { resource, startedAt, now: new Date() })
+        },
+      }),
+    )
+  if (server !== undefined) log.info({ event: 'health.listening', url: server.url }, 'probes and metrics are served')
+  const telemetry = options.otlp && (await openTelemetry(options.otlp))
+
+  /** Its libraries are loaded only by hosts that use them. */
+  async function openTelemetry(otlp: OtlpSettings) {
+    const { openOtlpExport } = await import('../observability/otlp-export.ts')
+    const { endpoints, metricIntervalMs, attributes } = otlp
+    const opened = stack.use(
+      openOtlpExport({
+        ...{ endpoints, metricIntervalMs, log },
+        resource: { ...resource, ...attributes },
+        collect: () => metrics.collect(),
+        clock: systemClock,
+      }),
+    )
+    const stop = options.onLogLine?.(opened.logLine)
+    if (stop !== undefined) stack.defer(stop)
+    metrics.addSource(() => [{ name: 'herald.telemetry.dropped', value: opened.dropped }])
+    log.info({ event: 'otlp.sending', ...endpoints }, 'telemetry is sent')
+    return {
+      spans: opened.spans,
+      tracing: endpoints.traces === undefined ? undefined : { sampling: otlp.sampling, onSpans: opened.spans },
+    }
+  }
 
   const owned = stack.move()
   return {
-    url: server.url,
-    measureAuthority: (authority) => measureAuthority(authority, metrics),
+    url: server?.url,
+    tracing: telemetry?.tracing,
+    measureAuthority: (authority) => measureAuthority(authority, metrics, telemetry?.tracing?.onSpans),
     count: (event) => countAuditEvent(event, metrics),
     watch({ host, ingress, svids, audit }) {
       watched = { host, ingress }

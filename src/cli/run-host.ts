@@ -6,11 +6,12 @@ import type { SvidAuthority } from '../identity/svid-authority.ts'
 import { loadManifest } from '../manifest/load-manifest.ts'
 import type { Log } from '../observability/log.ts'
 import { createCommandLog } from './create-command-log.ts'
-import { type CliEnvironment, readRegistryEnvironment } from './environment.ts'
+import { type CliEnvironment, readRegistryEnvironment, readTelemetryVariables } from './environment.ts'
 import type { HostCommandOptions } from './host-command.ts'
 import { listenForInterrupts } from './interrupts.ts'
 import { createOutputTap } from './inventoried-host.ts'
 import { usesOwnSvids } from './nats-svid-options.ts'
+import { otlpSettings } from './otlp-settings.ts'
 import { openOwnSpiffe } from './own-spiffe.ts'
 import { openRegistryImages } from './registry-images.ts'
 import { runUntilEnded } from './run-until-ended.ts'
@@ -41,12 +42,15 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
     log.warn({ event: 'manifest.warning', ...where }, message)
   }
 
+  const otlp = otlpSettings(options.otlpEndpoint, readTelemetryVariables())
   await using operations =
-    options.health &&
+    (options.health ?? otlp) &&
     (await (
       await import('./host-operations.ts')
     ).openHostOperations({
       address: options.health,
+      otlp,
+      onLogLine: output.onLine,
       version: heraldVersion(),
       hostId: options.hostId,
       lattice: nats !== undefined,

@@ -97,9 +97,17 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
   const backed = stack.use(createBackedCapabilities({ ...options, svids, verifier }))
   const { idleTimeoutMs, warmCells } = options
   const engine = stack.use(
-    createEngine({ log, clock, cacheDir: options.artifactCache, ...(warmCells !== undefined && { warmCells }) }),
+    createEngine({
+      log,
+      clock,
+      cacheDir: options.artifactCache,
+      onSpans: operations?.tracing?.onSpans,
+      ...(warmCells !== undefined && { warmCells }),
+    }),
   )
-  const ingress = stack.use(await createIngress({ ...options.http, timed: operations !== undefined, log }))
+  const ingress = stack.use(
+    await createIngress({ ...options.http, timed: operations !== undefined, tracing: operations?.tracing, log }),
+  )
   const host = stack.use(
     await createHost(
       {

@@ -1,5 +1,6 @@
 import { Script } from 'node:vm'
 import type { CallGuestOptions, CellCapability, InstanceContext } from '../capabilities/capability.ts'
+import type { SpanSink } from '../observability/span.ts'
 import { createWasi } from '../wasi/create-wasi.ts'
 import { GuestExit, type Wasi } from '../wasi/wasi.ts'
 import { handleLimitCode } from './bound-handles.ts'
@@ -49,6 +50,7 @@ export class CellComponent implements CallableComponent {
       onOutput(stream: 'stdout' | 'stderr', text: string): void
       onTrap(reason: string): void
       onEgressRefused(refusal: EgressRefusal): void
+      onSpans?: SpanSink
       /** Another component of the cell, once it is there. */
       componentOf(name: string): CallableComponent | undefined
     },
@@ -72,7 +74,11 @@ export class CellComponent implements CallableComponent {
       onOutput: deps.onOutput,
     }
     const signers = deps.capabilities.flatMap(({ requestSigner }) => requestSigner ?? [])
-    this.#wasi = createWasi(wasiOptions, { onRefusal: reportRefusals(deps.onEgressRefused), signers })
+    this.#wasi = createWasi(wasiOptions, {
+      onRefusal: reportRefusals(deps.onEgressRefused),
+      signers,
+      onSpans: deps.onSpans,
+    })
     this.#instantiate = new Script(init.script, { filename: `${init.name}.glue.js` }).runInThisContext()
     for (const [name, memory] of init.memories) this.#hosted.set(init.modules.get(name)!, memory)
     this.#pool = new InstancePool({

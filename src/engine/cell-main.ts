@@ -1,5 +1,6 @@
 import { type MessagePort, parentPort } from 'node:worker_threads'
 import type { CellCapability, CellCapabilityModule } from '../capabilities/capability.ts'
+import type { FinishedSpan } from '../observability/span.ts'
 import { CapabilityLinks } from './capability-link.ts'
 import { CellComponent, describe, toWireError } from './cell-component.ts'
 import { listenInCell } from './cell-listener.ts'
@@ -85,6 +86,7 @@ async function open(cell: CellInit): Promise<void> {
       onOutput: (stream, text) => post({ kind: 'output', component: init.name, stream, text }),
       onTrap: (reason) => post({ kind: 'trap', component: init.name, reason }),
       componentOf: (name) => components.get(name),
+      ...(cell.traced && { onSpans: (spans: readonly FinishedSpan[]) => post({ kind: 'spans', spans }) }),
       onEgressRefused: (refusal) => post({ kind: 'egress-refused', component: init.name, ...refusal }),
     })
     components.set(init.name, component)

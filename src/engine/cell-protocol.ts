@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorCode } from '../errors/error-codes.ts'
+import type { FinishedSpan } from '../observability/span.ts'
 import type { HostedMemory } from './core-module.ts'
 import type { ComponentLink, ComponentSpec, HttpListenOptions } from './engine.ts'
 import type { EgressRefusal } from './refusal-report.ts'
@@ -38,6 +39,7 @@ export type FromCellMain =
       readonly payload: unknown
     }
   | { readonly kind: 'capability-abort'; readonly id: number }
+  | { readonly kind: 'spans'; readonly spans: readonly FinishedSpan[] }
 
 /** An error across threads: code and message only. */
 export type WireError = {
@@ -50,6 +52,8 @@ export type CellInit = {
   readonly name: string
   readonly deniedAddresses: readonly string[]
   readonly vitals: SharedArrayBuffer
+  /** Whether spans are made of outgoing requests. */
+  readonly traced: boolean
   readonly components: readonly CellComponentInit[]
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock/clock.ts'
 import type { Log } from '../observability/log.ts'
+import type { SpanSink } from '../observability/span.ts'
 import { wasiInterfaces, wasiWaits } from '../wasi/wasi-interfaces.ts'
 import type { CellComponentInit } from './cell-protocol.ts'
 import { SpareCells } from './cell-worker.ts'
@@ -21,6 +22,8 @@ export type EngineOptions = {
   readonly restartPausesMs?: readonly number[]
   /** Idle cells with an `idleTimeoutMs` that keep their threads until that time is over; beyond, the longest idle are parked. Default: 32. */
   readonly warmCells?: number
+  /** Gets spans of outgoing requests whose trace is sampled. Default: none are made. */
+  readonly onSpans?: SpanSink | undefined
 }
 
 /** The engine of one host. Everything it started ends with its disposal. */
@@ -103,6 +106,7 @@ class HostEngine implements Engine {
       components,
       untouchedGlue,
       restartPausesMs: this.#options.restartPausesMs ?? defaultRestartPausesMs,
+      onSpans: this.#options.onSpans,
       onClose: () => this.#cells.delete(cell),
     })
     this.#cells.add(cell)

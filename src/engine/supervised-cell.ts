@@ -3,6 +3,7 @@ import type { ErrorCode } from '../errors/error-codes.ts'
 import { errorCodes } from '../errors/error-codes.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
+import type { SpanSink } from '../observability/span.ts'
 import { CapabilityBroker } from './capability-broker.ts'
 import { CellGates, type GateNews } from './cell-gates.ts'
 import type { CellComponentInit, FromCellMain, ToCellMain, WireError } from './cell-protocol.ts'
@@ -30,6 +31,8 @@ export type CellDependencies = {
   readonly components: readonly CellComponentInit[]
   readonly untouchedGlue: number
   readonly restartPausesMs: readonly number[]
+  /** Gets spans of outgoing requests; without it none are made. */
+  readonly onSpans: SpanSink | undefined
   onClose(): void
 }
 
@@ -283,6 +286,7 @@ export class SupervisedCell implements Cell {
         name: this.#spec.name,
         deniedAddresses: this.#spec.deniedAddresses,
         vitals: this.#vitals.buffer,
+        traced: this.#deps.onSpans !== undefined,
         components: this.#deps.components,
       },
     })
@@ -359,6 +363,9 @@ export class SupervisedCell implements Cell {
       }
       case 'capability-request':
         return void this.#broker.request(message)
+      case 'spans':
+        this.#deps.onSpans?.(message.spans)
+        return
       case 'capability-abort':
         this.#broker.abort(message.id)
         return

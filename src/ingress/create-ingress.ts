@@ -3,9 +3,11 @@ import type { Cell } from '../engine/engine.ts'
 import { workerUrl } from '../engine/worker-url.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
+import type { SpanSink } from '../observability/span.ts'
 import type { Ingress } from './ingress.ts'
 import type { FromIngressThread, IngressThreadOptions, ToIngressThread } from './ingress-protocol.ts'
 import type { IngressReading } from './request-meter.ts'
+import type { TraceSampling } from './request-tracer.ts'
 
 export type IngressOptions = {
   readonly log: Log
@@ -23,6 +25,8 @@ export type IngressOptions = {
   readonly maxConnections?: number
   /** Time each request, for {@link Ingress.measure}. Default false. */
   readonly timed?: boolean
+  /** Makes spans of requests, and gives their context to the guests. Default: none. */
+  readonly tracing?: { readonly sampling: TraceSampling; readonly onSpans: SpanSink } | undefined
   /** For tests: sees each listening thread, also one that replaces another. */
   readonly onThread?: (worker: Worker) => void
 }
@@ -38,11 +42,21 @@ export async function createIngress(options: IngressOptions): Promise<Ingress> {
     maxConnections = 10_000,
     timed = false,
   } = options
+  const sampling = options.tracing?.sampling
   const started: IngressThread[] = []
   let port = options.port
   try {
     for (let n = 0; n < threads; n++) {
-      const data = { host, port, reusePort: threads > 1, maxHeaderBytes, keepAliveTimeoutMs, maxConnections, timed }
+      const data = {
+        host,
+        port,
+        reusePort: threads > 1,
+        maxHeaderBytes,
+        keepAliveTimeoutMs,
+        maxConnections,
+        timed,
+        sampling,
+      }
       const { worker, listeningOn } = await startThread(data, log)
       started.push({ worker, options: { ...data, port: listeningOn } })
       port = listeningOn
@@ -97,6 +111,7 @@ class ThreadedIngress implements Ingress {
   readonly #threads: readonly IngressThread[]
   readonly #log: Log
   readonly #onThread: ((worker: Worker) => void) | undefined
+  readonly #onSpans: SpanSink | undefined
   readonly #routes = new Map<number, Route>()
   readonly #readings = new Map<number, (reading: IngressReading) => void>()
   #nextReading = 1
@@ -109,6 +124,7 @@ class ThreadedIngress implements Ingress {
     this.address = address
     this.#log = options.log
     this.#onThread = options.onThread
+    this.#onSpans = options.tracing?.onSpans
     for (const thread of threads) this.#watch(thread)
   }
 
@@ -132,6 +148,7 @@ class ThreadedIngress implements Ingress {
   #watch(thread: IngressThread): void {
     thread.worker.on('message', (message: FromIngressThread) => {
       if (message.kind === 'measured') this.#readings.get(message.id)?.(message.reading)
+      if (message.kind === 'spans') this.#onSpans?.(message.spans)
     })
     thread.worker.once('exit', () => {
       if (this.#closed === undefined) void this.#replace(thread)

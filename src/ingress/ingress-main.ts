@@ -5,6 +5,7 @@ import { readRequestHead } from '../engine/request-head.ts'
 import { Gate } from './gate.ts'
 import type { FromIngressThread, IngressThreadOptions, ToIngressThread } from './ingress-protocol.ts'
 import { RequestMeter } from './request-meter.ts'
+import { RequestTracer } from './request-tracer.ts'
 import { RouteTable } from './route-table.ts'
 
 /** Entry of an ingress thread. */
@@ -13,6 +14,7 @@ const post = (message: FromIngressThread): void => port.postMessage(message)
 const options = workerData as IngressThreadOptions
 const routes = new RouteTable<Gate>()
 const meter = new RequestMeter()
+const tracer = options.sampling && new RequestTracer(options.sampling, (spans) => post({ kind: 'spans', spans }))
 let ready = true
 let closing = false
 
@@ -71,7 +73,7 @@ function onRequest(request: IncomingMessage, response: ServerResponse): void {
   if (gate === undefined) {
     const reason = `no workload serves the host ${JSON.stringify(head.hostName.slice(0, 255))}`
     answerPlainly(response, { status: 404, code: 'ERR_INGRESS_NO_ROUTE', reason, close: head.hasBody })
-  } else gate.forward(request, response, head)
+  } else gate.forward(request, response, tracer === undefined ? head : tracer.begin(request, response, head))
 }
 
 function close(drainTimeoutMs: number): void {
@@ -82,6 +84,7 @@ function close(drainTimeoutMs: number): void {
   server.close(() => {
     clearInterval(sweep)
     clearTimeout(cut)
+    tracer?.flush()
     post({ kind: 'closed' })
   })
   server.closeIdleConnections()

@@ -1,5 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
+import type { FinishedSpan } from '../observability/span.ts'
 import type { IngressReading } from './request-meter.ts'
+import type { TraceSampling } from './request-tracer.ts'
 
 export type IngressThreadOptions = {
   readonly host: string
@@ -10,6 +12,8 @@ export type IngressThreadOptions = {
   readonly maxConnections: number
   /** Whether each request is timed. */
   readonly timed: boolean
+  /** Whether spans are made of requests, and of which. */
+  readonly sampling: TraceSampling | undefined
 }
 
 /** Control thread → ingress thread. */
@@ -25,4 +29,5 @@ export type FromIngressThread =
   | { readonly kind: 'listening'; readonly port: number }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string }
   | { readonly kind: 'measured'; readonly id: number; readonly reading: IngressReading }
+  | { readonly kind: 'spans'; readonly spans: readonly FinishedSpan[] }
   | { readonly kind: 'closed' }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type DurationPoint, DurationSeries } from '../observability/duration-series.ts'
 import { createEventLoopMeter, type EventLoopReading } from '../observability/event-loop-meter.ts'
+import { shownMethod } from '../observability/shown-method.ts'
 
 /** What one ingress thread has seen: durations since its start, all else at present. */
 export type IngressReading = {
@@ -10,9 +11,6 @@ export type IngressReading = {
   readonly connections: number
   readonly eventLoop: EventLoopReading
 }
-
-/** Methods that may stand in a metric: a client may send any other word. */
-const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'])
 
 /** Times the requests of one ingress thread, and its event loop. */
 export class RequestMeter {
@@ -25,7 +23,7 @@ export class RequestMeter {
     this.#active += 1
     response.once('close', () => {
       this.#active -= 1
-      const method = knownMethods.has(request.method ?? '') ? request.method! : '_OTHER'
+      const method = shownMethod(request.method)
       // As nginx counts it: there was nobody to answer.
       const status = response.headersSent ? response.statusCode : 499
       this.#durations.record(`${method} ${status}`, (performance.now() - startMs) / 1000, () => ({

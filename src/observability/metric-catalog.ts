@@ -191,6 +191,12 @@ export const metricCatalog = {
     description:
       'Audit events that were not sent to NATS: it was down or slow for longer than the queue lasts, or refused them. The log of the host has them.',
   },
+  'herald.telemetry.dropped': {
+    kind: 'counter',
+    unit: '{record}',
+    description:
+      'Spans and log records that were not sent, because the collector was slow or away; absent without one.',
+  },
   'herald.spire.ready': {
     kind: 'gauge',
     unit: '',

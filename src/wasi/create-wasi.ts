@@ -1,4 +1,5 @@
 import type { InstanceContext, RequestSigner } from '../capabilities/capability.ts'
+import type { SpanSink } from '../observability/span.ts'
 import { cliOfComponent, stderr, stdin, stdout } from './cli.ts'
 import { monotonicClock, timezone, wallClock } from './clocks.ts'
 import { Descriptor, filesystemErrorCode } from './filesystem/descriptor.ts'
@@ -6,6 +7,7 @@ import { DirectoryEntryStream } from './filesystem/directory-entry-stream.ts'
 import { openPreopens, preopensOfInstance } from './filesystem/preopens.ts'
 import { HttpClient, type Refusal } from './http/http-client.ts'
 import { httpOfInstance, httpRules } from './http/http-of-instance.ts'
+import { OutgoingTracer } from './http/outgoing-trace.ts'
 import { startRequest } from './http/start-request.ts'
 import { InstanceState } from './instance-state.ts'
 import { InputStream } from './io/input-stream.ts'
@@ -29,6 +31,8 @@ export type WasiDependencies = {
   readonly onRefusal?: (refusal: Refusal) => void
   /** Sign outgoing requests; the first that knows an origin does. Default: none. */
   readonly signers?: readonly RequestSigner[]
+  /** Gets spans of outgoing requests that belong to a sampled trace. Default: none are made. */
+  readonly onSpans?: SpanSink | undefined
   /** Certificates that outgoing HTTPS trusts instead of the system's, PEM. */
   readonly ca?: string
 }
@@ -46,7 +50,13 @@ export function createWasi(options: WasiOptions, dependencies: WasiDependencies 
     onRefusal: dependencies.onRefusal ?? (() => {}),
   }
   const allowedHosts = new AllowedHosts(options.allowedHosts)
-  const client = new HttpClient({ ...network, allowedHosts, ca: dependencies.ca, signers: dependencies.signers ?? [] })
+  const client = new HttpClient({
+    ...network,
+    allowedHosts,
+    ca: dependencies.ca,
+    signers: dependencies.signers ?? [],
+    tracer: new OutgoingTracer(dependencies.onSpans),
+  })
   const sockets = new SocketPolicy({ ...network, allowedIpNameLookups: options.allowedIpNameLookups })
   const preopens = openPreopens(options)
   const limiter = new LineLimiter(options.onOutput, () => performance.now())

@@ -1,4 +1,5 @@
 import type { InstanceContext } from '../capabilities/capability.ts'
+import type { HttpExchange } from './http-exchange.ts'
 import type { Waitable } from './io/waitable.ts'
 
 /**
@@ -21,6 +22,8 @@ export interface Closable {
  * is aborted or on `end`; then every pending and later wait is rejected and every open resource closed.
  */
 export class InstanceState {
+  /** The request that it answers, or answered last. */
+  incoming: HttpExchange | undefined
   readonly #waits = new Set<(reason: Error) => void>()
   readonly #open = new Set<Closable>()
   readonly #signal: AbortSignal

@@ -22,9 +22,14 @@ export const sharedContracts: readonly { readonly from: string; readonly file: s
 /** Foreign package → folders under src that may import it. A package that is not here belongs to no room. */
 export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   '@bytecodealliance/jco': ['engine'],
+  '@opentelemetry/exporter-logs-otlp-http': ['observability'],
+  '@opentelemetry/exporter-metrics-otlp-http': ['observability'],
   '@opentelemetry/exporter-prometheus': ['observability'],
+  '@opentelemetry/exporter-trace-otlp-http': ['observability'],
   '@opentelemetry/resources': ['observability'],
+  '@opentelemetry/sdk-logs': ['observability'],
   '@opentelemetry/sdk-metrics': ['observability'],
+  '@opentelemetry/sdk-trace': ['observability'],
   '@grpc/grpc-js': ['identity/spire'],
   '@grpc/proto-loader': ['identity/spire'],
   '@redis/client': ['capabilities/keyvalue'],

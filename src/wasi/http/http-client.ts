@@ -8,6 +8,7 @@ import { parseIp } from '../network/ip-address.ts'
 import { ConnectingAgent } from './connecting-agent.ts'
 import type { HeaderPair } from './fields.ts'
 import { HttpFailure } from './http-failure.ts'
+import type { OutgoingTracer } from './outgoing-trace.ts'
 
 /** Requests of one component that may be under way at once. */
 const maxRequestsInFlight = 256
@@ -25,6 +26,7 @@ export type HttpClientOptions = {
   /** Certificates to trust instead of the system's, PEM. */
   readonly ca: string | undefined
   readonly signers: readonly RequestSigner[]
+  readonly tracer: OutgoingTracer
 }
 
 export type ClientCall = {
@@ -113,6 +115,10 @@ export class HttpClient {
       return signing
     }
     return undefined
+  }
+
+  get tracer(): OutgoingTracer {
+    return this.#options.tracer
   }
 
   /** Takes the place of a request that is not started yet. @returns the function that gives it back, idempotent */

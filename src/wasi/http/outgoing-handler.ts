@@ -36,12 +36,13 @@ export function handleOutgoing(
     if (method === 'CONNECT') throw new HttpFailure({ tag: 'HTTP-request-method-invalid' })
     if (length === 'invalid') throw new HttpFailure({ tag: 'HTTP-protocol-error' })
     const future = new FutureIncomingResponse(instance, rules, durationMs(options?.betweenBytesTimeout()))
+    const to = { scheme: scheme === 'HTTP' ? 'http' : 'https', authority, method } as const
+    const traced = client.tracer.trace({ ...to, headers: request.fields.pairs() }, instance.incoming)
+    future.onSettled = traced.settled
     const call: ClientCall = {
-      scheme: scheme === 'HTTP' ? 'http' : 'https',
-      authority,
-      method,
+      ...to,
       path: requestTarget(request.pathWithQuery()),
-      headers: request.fields.pairs(),
+      headers: traced.headers,
       connectTimeoutMs: durationMs(options?.connectTimeout()),
       firstByteTimeoutMs: durationMs(options?.firstByteTimeout()),
     }
@@ -81,6 +82,8 @@ type ResponseResult =
 
 /** `wasi:http/types#future-incoming-response`. Dropping it before the response has come gives the request up. */
 export class FutureIncomingResponse extends Waitable {
+  /** Told what became of the request. */
+  onSettled: ((result: IncomingMessage | Error) => void) | undefined
   readonly #instance: InstanceState
   readonly #rules: BodyRules
   readonly #betweenBytesMs: number
@@ -112,6 +115,8 @@ export class FutureIncomingResponse extends Waitable {
   }
 
   settle(result: IncomingMessage | Error): void {
+    this.onSettled?.(result)
+    this.onSettled = undefined
     if (result instanceof Error) {
       this.#result = { tag: 'err', val: httpErrorCodeOf(result) }
     } else {

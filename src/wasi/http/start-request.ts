@@ -7,6 +7,7 @@ import { ResponseOutparam } from './response-outparam.ts'
 
 /** The arguments of `wasi:http/incoming-handler#handle` for `exchange`. */
 export function startRequest(instance: InstanceState, rules: HttpRules, exchange: HttpExchange): RequestHandle {
+  instance.incoming = exchange
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const request = new IncomingRequest(instance, exchange, rules.incomingRequest)
   const responseOut = new ResponseOutparam(exchange, (error) => {
