@@ -19,6 +19,8 @@ import type { Vitals } from './vitals.ts'
 
 const defaultMaxInstances = 64
 const maxWaiting = 1024
+/** Nobody waits any more who would be told; a stack for each would cost more than the rest of the end. */
+const discarded = new Error('the instance was discarded')
 
 type Call = { readonly deadlineMs: number; end(reason: Error): void }
 
@@ -279,13 +281,15 @@ export class CellComponent implements CallableComponent {
   }
 
   #prepare(context: CellInstance) {
-    const wasi = this.#wasi.instance(context)
+    const wasi = this.#wasi.instance({})
     const imports: Record<string, object> = {
       ...wasi.imports,
       ...linkImports(context, this.init.name, this.init.links, this.#componentOf),
     }
     const given: InstanceContext = {
-      signal: context.signal,
+      get signal() {
+        return context.signal
+      },
       streams: wasi.streams,
       get deadlineMs() {
         return context.deadlineMs
@@ -325,7 +329,7 @@ export class CellComponent implements CallableComponent {
   #destroy(instance: CellInstance): void {
     const { settled, memories } = instance
     this.#vitals.add('held', -instance.wasi.openCount)
-    instance.end(new Error('the instance was discarded'))
+    instance.end(discarded)
     if (settled) for (const memory of memories) this.#shelf.give(memory)
     this.#instances.delete(instance)
     this.#vitals.add('instances', -1)

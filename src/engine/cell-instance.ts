@@ -30,7 +30,8 @@ export class CellInstance implements InstanceContext {
   /** No call is in progress, and none was given up: nothing of the guest can run any more. */
   settled = true
   readonly #entries: readonly GuestEntry[]
-  readonly #controller = new AbortController()
+  #controller: AbortController | undefined
+  #endReason: Error | undefined
   #rejectCall: ((reason: Error) => void) | undefined
   #deadlineMs = Number.POSITIVE_INFINITY
   #caller: Caller = unknownCaller
@@ -43,7 +44,10 @@ export class CellInstance implements InstanceContext {
     this.#entries = entries
   }
 
+  /** Made for the first one who asks: an instance for each call is quicker to make without. */
   get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#endReason !== undefined) this.#controller.abort(this.#endReason)
     return this.#controller.signal
   }
 
@@ -57,7 +61,7 @@ export class CellInstance implements InstanceContext {
   }
 
   get ended(): boolean {
-    return this.#controller.signal.aborted
+    return this.#endReason !== undefined
   }
 
   /**
@@ -87,8 +91,9 @@ export class CellInstance implements InstanceContext {
   /** Ends the call in progress and everything it waits for. Idempotent. */
   end(reason: Error): void {
     if (!this.ended) {
-      this.#controller.abort(reason)
-      this.wasi[Symbol.dispose]()
+      this.#endReason = reason
+      this.#controller?.abort(reason)
+      this.wasi.end(reason)
       for (const entry of this.#entries) entry.close()
     }
     this.#rejectCall?.(reason)

@@ -73,7 +73,7 @@ export function createWasi(options: WasiOptions, dependencies: WasiDependencies 
   }
 
   return {
-    instance(context: InstanceContext): WasiInstance {
+    instance(context: Partial<InstanceContext>): WasiInstance {
       const state = new InstanceState(context)
       const out = new LineSink(limiter, 'stdout')
       const err = new LineSink(limiter, 'stderr')
@@ -94,10 +94,13 @@ export function createWasi(options: WasiOptions, dependencies: WasiDependencies 
           return state.openCount
         },
         startRequest: (exchange) => startRequest(state, rules, exchange),
-        [Symbol.dispose]() {
-          state.end(new Error('the instance was discarded'))
+        end(reason) {
+          state.end(reason)
           out.finish()
           err.finish()
+        },
+        [Symbol.dispose]() {
+          this.end(new Error('the instance was discarded'))
         },
       }
     },

@@ -26,16 +26,16 @@ export class InstanceState {
   incoming: HttpExchange | undefined
   readonly #waits = new Set<(reason: Error) => void>()
   readonly #open = new Set<Closable>()
-  readonly #signal: AbortSignal
-  readonly #onAbort: () => void
+  readonly #signal: AbortSignal | undefined
+  readonly #onAbort = (): void => this.end(toError(this.#signal?.reason))
   #immediateReturns = 0
   #endReason: Error | undefined
 
-  constructor(context: InstanceContext) {
+  /** @param context without a signal: ends by {@link end} alone */
+  constructor(context: Partial<InstanceContext>) {
     this.#signal = context.signal
-    this.#onAbort = () => this.end(toError(this.#signal.reason))
-    if (this.#signal.aborted) this.#onAbort()
-    else this.#signal.addEventListener('abort', this.#onAbort, { once: true })
+    if (this.#signal?.aborted) this.#onAbort()
+    else this.#signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
   get ended(): boolean {
@@ -128,7 +128,7 @@ export class InstanceState {
   end(reason: Error): void {
     if (this.#endReason !== undefined) return
     this.#endReason = reason
-    this.#signal.removeEventListener('abort', this.#onAbort)
+    this.#signal?.removeEventListener('abort', this.#onAbort)
     for (const wait of [...this.#waits]) wait(reason)
     this.#waits.clear()
     for (const resource of [...this.#open]) resource.close()

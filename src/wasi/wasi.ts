@@ -18,11 +18,14 @@ export type WasiOptions = {
 
 /** WASI 0.2 of one component in one cell; made once. */
 export interface Wasi {
-  instance(context: InstanceContext): WasiInstance
+  /** @param context without a signal: the instance ends by {@link WasiInstance.end} alone */
+  instance(context: Partial<InstanceContext>): WasiInstance
 }
 
 /** WASI 0.2 of one instance: cheap to make, and everything it opened is closed with it. */
 export interface WasiInstance extends Disposable {
+  /** Rejects whatever waits, and closes all that is open. Idempotent. */
+  end(reason: Error): void
   /** Keyed by interface without version, as jco names them: `wasi:io/poll`. */
   readonly imports: Record<string, object>
   /** For capabilities whose interfaces give streams to the guest. */
