@@ -35,6 +35,7 @@ export function inventoriedHost(
     acceptsFiles,
     audit,
     drain,
+    call: ({ workloadId, ...request }, options) => host.call(workloadId, request, options),
     activity() {
       const present = host.status().filter(({ state }) => state.kind !== 'stopped')
       audit.activity.keep(new Set(present.map(({ id }) => id)))

@@ -2,6 +2,8 @@ import { systemClock } from '../clock/clock.ts'
 import { contextNamed, type NatsOptions, readContexts } from '../config/contexts.ts'
 import type { AuditEvent } from '../control/herald-audit-event.ts'
 import {
+  callAnswer,
+  callRequest,
   copyRequest,
   drainAnswer,
   type HeraldWorkload,
@@ -21,7 +23,8 @@ import {
   workloadStartRequest,
   workloadStopRequest,
 } from '../control/messages.ts'
-import { formatMessage, parseMessage } from '../control/proto-json.ts'
+import { type Decoded, formatMessage, parseMessage } from '../control/proto-json.ts'
+import { type ErrorCode, errorCodes } from '../errors/error-codes.ts'
 import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
 import { connectLattice } from '../lattice/connect-lattice.ts'
 import type { Lattice } from '../lattice/lattice.ts'
@@ -87,6 +90,8 @@ export interface LatticeClient extends AsyncDisposable {
     workloadIds: ReadonlySet<string> | 'all',
     onLine: (line: LogLine) => void,
   ): Promise<void>
+  /** Calls a function of a workload's component. @throws what the host refuses or the call ends with */
+  call(host: FleetHost, request: Decoded<typeof callRequest>): Promise<Decoded<typeof callAnswer>>
   /** What a host remembers of what happened with identities, oldest first. */
   recentAudit(
     host: FleetHost,
@@ -241,6 +246,20 @@ function createClient(lattice: Lattice, servers: readonly string[], signal: Abor
       } finally {
         clearInterval(alive)
       }
+    },
+    async call(host, request) {
+      const payload = await ask(host, 'call', formatMessage(callRequest, request), request.timeoutMs + askTimeoutMs)
+      const refusal = refusalIn(payload)
+      if (refusal === undefined) return parseMessage(callAnswer, payload)
+      // `ERR_CODE: what — what to do`, as the host describes its errors.
+      const {
+        code = '',
+        what = refusal,
+        hint,
+      } = /^(?<code>ERR_[A-Z_]+): (?<what>.*?)(?: — (?<hint>.*))?$/s.exec(refusal)?.groups ?? {}
+      throw new HeraldError(Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : 'ERR_CALL_FAILED', what, {
+        ...(hint !== undefined && { hint }),
+      })
     },
     recentAudit: (host, since) => askAudit(lattice, host.id, since, { timeoutMs: askTimeoutMs, signal }),
     activity: (host) => askActivity(lattice, host.id, { timeoutMs: askTimeoutMs, signal }),

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import type { CliEnvironment } from './environment.ts'
+import { parseFunctionName } from './function-name.ts'
 import { addLatticeCommandOptions, type LatticeCommandOptions } from './lattice-command.ts'
-import { collectPairs } from './option-values.ts'
+import { collectPairs, parseDurationMs } from './option-values.ts'
 
 export type LogsOptions = LatticeCommandOptions & { readonly follow?: true; readonly timestamps?: true }
 export type CallOptions = LatticeCommandOptions & {
@@ -9,6 +10,8 @@ export type CallOptions = LatticeCommandOptions & {
   readonly header?: Readonly<Record<string, string>>
   readonly data?: string
   readonly include?: true
+  /** Ms. */
+  readonly timeout?: number
 }
 
 export function addLogsAndCallCommands(program: Command, environment: CliEnvironment): void {
@@ -27,12 +30,14 @@ export function addLogsAndCallCommands(program: Command, environment: CliEnviron
 
   const call = program
     .command('call')
-    .summary('send an HTTP request to a workload')
+    .summary('call a function of a workload, or send it an HTTP request')
     .description(
-      'Sends one HTTP request and prints the body. A workload is asked on a host that runs it, by the name it answers to; the host must be reachable from here.',
+      'With INTERFACE.FUNCTION, calls what a component exports, over the lattice: arguments are JSON, checked against the types of the component, and so is what is printed. Otherwise sends one HTTP request and prints the body. A workload is asked on a host that runs it, by the name it answers to; the host must be reachable from here.',
     )
     .argument('<target>', 'a URL, or a workload: NAME or NAMESPACE/NAME')
-    .argument('[path]', 'path and query', '/')
+    .argument('[what]', 'path and query, or INTERFACE.FUNCTION: acme:ledger/accounts.balance', '/')
+    .argument('[args...]', 'of a function: a JSON value for each parameter')
+    .option('--timeout <duration>', 'of a function: how long it may take, such as 5s (default: 30s)', parseDurationMs)
     .option('-X, --method <name>', 'the method (default: GET, with --data POST)', '')
     .option('-H, --header <name=value>', 'a header of the request; repeatable', collectPairs)
     .option('-d, --data <text>', 'the body of the request')
@@ -40,9 +45,16 @@ export function addLogsAndCallCommands(program: Command, environment: CliEnviron
   addLatticeCommandOptions(call)
     .addHelpText(
       'after',
-      '\nExit codes: 0 a status below 400 · 1 another status · 2 no such workload · 4 not reachable',
+      `
+Exit codes: 0 a status below 400, or a value · 1 another status, or the err of a function · 2 no such workload or function · 4 not reachable · 5 the component failed
+
+Examples:
+  herald call hello
+  herald call bank acme:ledger/accounts.balance '"alice"'`,
     )
-    .action(async (target: string, path: string, options: CallOptions) =>
-      (await import('./run-call.ts')).runCall(target, path, options, environment),
-    )
+    .action(async (target: string, what: string, args: readonly string[], options: CallOptions) => {
+      const called = parseFunctionName(what)
+      if (called === undefined) await (await import('./run-call.ts')).runCall(target, what, options, environment)
+      else await (await import('./run-call-function.ts')).runCallFunction(target, called, args, options, environment)
+    })
 }

@@ -124,6 +124,17 @@ const workloadActivity = message({
 export const activityAnswer = message({ workloads: repeated(workloadActivity, 100_000), truncated: flag })
 
 export type WorkloadActivity = Decoded<typeof workloadActivity>
+/** Of `call`: `args` are JSON, one for each parameter of the function; `timeoutMs` 0 is 30 s. */
+export const callRequest = message({
+  workloadId: text,
+  interface: text,
+  function: text,
+  args: repeated(text),
+  timeoutMs: uint32,
+})
+/** What the function gave, as JSON; `isErr`: the `err` of its result. */
+export const callAnswer = message({ json: text, isErr: flag })
+
 export type HeraldHost = Decoded<typeof heraldHost>
 export type HeraldWorkload = Decoded<typeof heraldWorkload>
 export type HeraldComponent = Decoded<typeof heraldComponent>

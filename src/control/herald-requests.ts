@@ -18,6 +18,8 @@ import {
   activityRequest,
   auditAnswer,
   auditRequest,
+  callAnswer,
+  callRequest,
   copyRequest,
   drainAnswer,
   drainRequest,
@@ -38,7 +40,7 @@ import {
   workloadResponse,
   workloadStartRequest,
 } from './messages.ts'
-import { formatMessage, invalid, parseMessage } from './proto-json.ts'
+import { type Decoded, formatMessage, invalid, parseMessage } from './proto-json.ts'
 
 /** What Herald's own requests need of a host beyond upstream's protocol. The command fits the real one to it. */
 export interface InventoriedHost {
@@ -47,6 +49,8 @@ export interface InventoriedHost {
   /** What they have done so far. Cheap and synchronous. */
   activity(): readonly WorkloadActivity[]
   readonly audit: AuditFeed
+  /** Calls a function that a component of a workload exports. */
+  call(request: Decoded<typeof callRequest>, options: { signal: AbortSignal }): Promise<Decoded<typeof callAnswer>>
   /** Takes no new work from now on, finishes what is in flight and leaves. */
   drain(): void
   /** Lines of components, as they are logged; returns how to stop that. */
@@ -72,6 +76,8 @@ export type HeraldRequestOptions = {
 const maxAnswerBytes = 900_000
 const maxLeaseMs = 60_000
 const maxReaders = 32
+const defaultCallMs = 30_000
+const maxCallMs = 600_000
 const maxLineLength = 8_192
 /** The longest a start may take: the other host answers sooner. */
 const copyTimeoutMs = 60_000
@@ -150,6 +156,19 @@ export function answerHeraldRequests(options: HeraldRequestOptions): AsyncDispos
     return lattice.request(subject, message, { timeoutMs: copyTimeoutMs })
   }
 
+  /** For whoever may ask this host at all, as for `drain`: who that is says NATS. */
+  async function call(payload: Uint8Array): Promise<Uint8Array> {
+    const asked = parseMessage(callRequest, payload)
+    const timeoutMs = Math.min(asked.timeoutMs === 0 ? defaultCallMs : asked.timeoutMs, maxCallMs)
+    const called = { workloadId: asked.workloadId, interface: asked.interface, function: asked.function }
+    log.info({ event: 'control.call', ...called }, 'calling a function, asked over the lattice')
+    const signal = AbortSignal.timeout(timeoutMs + 1_000)
+    const answer = formatMessage(callAnswer, await host.call({ ...asked, timeoutMs }, { signal }))
+    if (answer.length > maxAnswerBytes)
+      throw new HeraldError('ERR_CALL_FAILED', 'the result is larger than a message holds')
+    return answer
+  }
+
   function lease(payload: Uint8Array): Uint8Array {
     const { reader, workloadId, leaseMs } = parseMessage(logsRequest, payload)
     if (reader.length < 20) throw invalid('reader', 'must be a random token of at least 20 characters')
@@ -202,6 +221,8 @@ export function answerHeraldRequests(options: HeraldRequestOptions): AsyncDispos
           return message.reply(lease(message.payload))
         case 'audit':
           return message.reply(remembered(message.payload))
+        case 'call':
+          return message.reply(await call(message.payload))
         case 'activity':
           parseMessage(activityRequest, message.payload)
           return message.reply(activity())

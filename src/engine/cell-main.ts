@@ -1,17 +1,20 @@
 import { type MessagePort, parentPort } from 'node:worker_threads'
 import type { CellCapability, CellCapabilityModule } from '../capabilities/capability.ts'
 import type { FinishedSpan } from '../observability/span.ts'
+import { jsName } from '../wit/wit-type.ts'
 import { CapabilityLinks } from './capability-link.ts'
 import { CellComponent, describe, toWireError } from './cell-component.ts'
 import { listenInCell } from './cell-listener.ts'
 import type { CellInit, FromCellMain, ToCellMain } from './cell-protocol.ts'
 import { ChannelExchange } from './channel-exchange.ts'
+import { isGuestError, kindOfFailure } from './guest-call.ts'
 import { Lane, LaneSender, type ToCell, type ToIngress } from './http-channel.ts'
 import type { HttpServer } from './http-server.ts'
 import { Pulse } from './pulse.ts'
 import { Vitals } from './vitals.ts'
 
 /** Entry of a cell's thread: waits, warm, for its workload, then serves it until it is terminated. */
+const failureCodes = { busy: 'ERR_COMPONENT_BUSY', deadline: 'ERR_COMPONENT_DEADLINE', failed: 'ERR_COMPONENT_TRAP' }
 const port = parentPort!
 const post = (message: FromCellMain): void => port.postMessage(message)
 const links = new CapabilityLinks(post, async (component, name, fn, args, options) => {
@@ -45,6 +48,8 @@ port.on('message', (message: ToCellMain) => {
       return
     case 'run':
       return void run(message.id, message.component)
+    case 'call':
+      return void call(message)
     case 'abort-run':
       return runs.get(message.id)?.abort(new Error('the run was cancelled'))
     case 'capability-answer':
@@ -124,6 +129,22 @@ async function listen({ id, component, options }: Extract<ToCellMain, { kind: 'l
     post({ kind: 'listening', id, port: server.port })
   } catch (error) {
     post({ kind: 'listening', id, error: toWireError(error, 'ERR_INGRESS_LISTEN') })
+  }
+}
+
+async function call({ id, component, call: asked }: Extract<ToCellMain, { kind: 'call' }>): Promise<void> {
+  const controller = new AbortController()
+  runs.set(id, controller)
+  const options = { deadlineMs: performance.now() + asked.timeoutMs, signal: controller.signal }
+  try {
+    const ok = await components.get(component)!.call(asked.interface, jsName(asked.function), asked.args, options)
+    post({ kind: 'call-ended', id, result: { ok } })
+  } catch (error) {
+    if (isGuestError(error)) post({ kind: 'call-ended', id, result: { err: (error as { payload: unknown }).payload } })
+    else
+      post({ kind: 'call-ended', id, error: { ...toWireError(error, ''), code: failureCodes[kindOfFailure(error)] } })
+  } finally {
+    runs.delete(id)
   }
 }
 

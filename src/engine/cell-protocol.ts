@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { ErrorCode } from '../errors/error-codes.ts'
 import type { FinishedSpan } from '../observability/span.ts'
 import type { HostedMemory } from './core-module.ts'
-import type { ComponentLink, ComponentSpec, HttpListenOptions } from './engine.ts'
+import type { ComponentLink, ComponentSpec, ExportCall, ExportResult, HttpListenOptions } from './engine.ts'
 import type { EgressRefusal } from './refusal-report.ts'
 
 /** What the engine (control thread) and a cell's thread say to each other, on the worker's own port. */
@@ -11,6 +11,8 @@ export type ToCellMain =
   | { readonly kind: 'lane'; readonly component: string; readonly port: MessagePort }
   | { readonly kind: 'listen'; readonly id: number; readonly component: string; readonly options: HttpListenOptions }
   | { readonly kind: 'run'; readonly id: number; readonly component: string }
+  | { readonly kind: 'call'; readonly id: number; readonly component: string; readonly call: ExportCall }
+  /** Of a call too. */
   | { readonly kind: 'abort-run'; readonly id: number }
   | { readonly kind: 'capability-answer'; readonly id: number; readonly value?: unknown; readonly error?: WireError }
   | {
@@ -30,6 +32,7 @@ export type FromCellMain =
   | ({ readonly kind: 'egress-refused'; readonly component: string } & EgressRefusal)
   | { readonly kind: 'listening'; readonly id: number; readonly port?: number; readonly error?: WireError }
   | { readonly kind: 'run-ended'; readonly id: number; readonly exitCode?: number; readonly error?: WireError }
+  | { readonly kind: 'call-ended'; readonly id: number; readonly result?: ExportResult; readonly error?: WireError }
   | {
       readonly kind: 'capability-request'
       readonly id: number

@@ -135,10 +135,27 @@ export interface Cell extends AsyncDisposable {
   listenHttp?(component: string, options: HttpListenOptions): Promise<{ port: number }>
   /** Runs the `wasi:cli/run` export to completion. The exit code is the guest's: 0 ok, 1 `result::err`, or what it passed to `exit`. */
   run(component: string, options: { signal: AbortSignal }): Promise<{ exitCode: number }>
+  /**
+   * Calls a function of an exported interface, by the names of WIT; values as jco maps them, and such that survive structured clone.
+   * Optional: an engine may not offer it.
+   * @throws ERR_COMPONENT_TRAP, ERR_COMPONENT_DEADLINE, ERR_COMPONENT_BUSY, ERR_CELL_ENDED
+   */
+  call?(component: string, call: ExportCall, options: { signal: AbortSignal }): Promise<ExportResult>
   metrics(): CellMetrics
   /** No new calls; those in flight may finish within `drainTimeoutMs`, then all is ended. Idempotent. */
   close(options?: { drainTimeoutMs?: number }): Promise<void>
 }
+
+export type ExportCall = {
+  /** With version. */
+  readonly interface: string
+  readonly function: string
+  readonly args: readonly unknown[]
+  readonly timeoutMs: number
+}
+
+/** `err`: of a function whose result is a `result`. */
+export type ExportResult = { readonly ok: unknown } | { readonly err: unknown }
 
 export type HttpListenOptions = {
   readonly host: string

@@ -8,7 +8,7 @@ import { CapabilityBroker } from './capability-broker.ts'
 import { CellGates, type GateNews } from './cell-gates.ts'
 import type { CellComponentInit, FromCellMain, ToCellMain, WireError } from './cell-protocol.ts'
 import type { SpareCells } from './cell-worker.ts'
-import type { Cell, CellMetrics, CellSpec, CellState, HttpListenOptions } from './engine.ts'
+import type { Cell, CellMetrics, CellSpec, CellState, ExportCall, ExportResult, HttpListenOptions } from './engine.ts'
 import type { Parking } from './parking.ts'
 import { Vitals } from './vitals.ts'
 import type { Watchdog } from './watchdog.ts'
@@ -21,7 +21,8 @@ export const defaultRestartPausesMs: readonly number[] = [0, 0, 0, 100, 500, 1_0
 const restartWindowMs = 60_000
 
 type Output = { component: string; stream: 'stdout' | 'stderr'; text: string }
-type Run = { resolve(result: { exitCode: number }): void; reject(error: Error): void }
+/** A run, or a call of an exported function. */
+type Run = { resolve(result: unknown): void; reject(error: Error): void }
 
 export type CellDependencies = {
   readonly log: Log
@@ -122,15 +123,24 @@ export class SupervisedCell implements Cell {
   async run(component: string, { signal }: { signal: AbortSignal }): Promise<{ exitCode: number }> {
     const init = this.#component(component)
     if (init.runExport === undefined) throw missingExport(component, 'wasi:cli/run')
+    return (await this.#enterGuest((id) => ({ kind: 'run', id, component }), signal)) as { exitCode: number }
+  }
+
+  async call(component: string, call: ExportCall, { signal }: { signal: AbortSignal }): Promise<ExportResult> {
+    this.#component(component)
+    return (await this.#enterGuest((id) => ({ kind: 'call', id, component, call }), signal)) as ExportResult
+  }
+
+  async #enterGuest(message: (id: number) => ToCellMain, signal: AbortSignal): Promise<unknown> {
     await this.#wake()
     signal.throwIfAborted()
     if (this.#state.kind !== 'serving') throw ended(`the cell is ${this.#state.kind}`)
     const id = this.#nextRunId++
-    const { promise, resolve, reject } = Promise.withResolvers<{ exitCode: number }>()
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     this.#runs.set(id, { resolve, reject })
     const onAbort = () => this.#post({ kind: 'abort-run', id })
     signal.addEventListener('abort', onAbort, { once: true })
-    this.#post({ kind: 'run', id, component })
+    this.#post(message(id))
     return promise.finally(() => signal.removeEventListener('abort', onAbort))
   }
 
@@ -359,6 +369,13 @@ export class SupervisedCell implements Cell {
         this.#runs.delete(message.id)
         if (message.error === undefined) run?.resolve({ exitCode: message.exitCode ?? 0 })
         else run?.reject(fromWire(message.error, 'ERR_COMPONENT_TRAP', this.#spec.name))
+        return
+      }
+      case 'call-ended': {
+        const call = this.#runs.get(message.id)
+        this.#runs.delete(message.id)
+        if (message.error === undefined) call?.resolve(message.result)
+        else call?.reject(fromWire(message.error, 'ERR_COMPONENT_TRAP', this.#spec.name))
         return
       }
       case 'capability-request':

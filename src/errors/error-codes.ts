@@ -217,6 +217,11 @@ export const errorCodes = {
     exitCode: 2,
     meaning: 'A workload came from the operator or from a manifest file of its host, which would bring it back.',
   },
+  ERR_CALL_ARGUMENTS: {
+    exitCode: 2,
+    meaning: 'There is no such function to call, or its arguments are not of the types that the component has.',
+  },
+  ERR_CALL_RETURNED_ERR: { exitCode: 1, meaning: 'The function that herald call called returned its err.' },
   ERR_CALL_FAILED: { exitCode: 4, meaning: 'An HTTP request of herald call was not answered.' },
   ERR_CALL_STATUS: {
     exitCode: 1,

@@ -3,6 +3,7 @@ import { HeraldError } from '../errors/herald-error.ts'
 import { parseAudiences } from '../manifest/audiences.ts'
 import type { HostInterface } from '../manifest/host-interface.ts'
 import type { Workload } from '../manifest/workload.ts'
+import { callExport, type ExportAnswer, type ExportRequest } from './call-export.ts'
 import type { HostOptions, StopOptions } from './host.ts'
 import type { HostClaims } from './host-claims.ts'
 import { exposeHttp, type HttpExposure } from './http-exposure.ts'
@@ -26,6 +27,8 @@ export interface Deployment {
   stop(options: StopOptions): Promise<void>
   status(): WorkloadStatus
   onStateChange(listener: (state: WorkloadState) => void): void
+  /** @throws see `callExport` */
+  call(request: ExportRequest, options: { signal: AbortSignal }): Promise<ExportAnswer>
 }
 
 export function createDeployment(
@@ -44,6 +47,7 @@ export function createDeployment(
   const replicas: Replica[] = []
   const routes: Disposable[] = []
   let components: readonly ComponentStatus[] = []
+  let callable: readonly PreparedComponent[] = []
   let state: WorkloadState = { kind: 'starting', since: now() }
   let starting: Promise<void> | undefined
   let releasing: Promise<void> | undefined
@@ -81,6 +85,7 @@ export function createDeployment(
   const begin = async (signal: AbortSignal): Promise<void> => {
     log.info({ event: 'workload.starting', replicas: workload.replicas }, 'starting')
     const prepared = await prepareComponents(workload, id, options, { signal })
+    callable = prepared
     const http = exposeHttp(
       prepared.filter(({ role }) => role === 'http').map(({ facts }) => facts.componentName),
       workload.hostInterfaces,
@@ -122,7 +127,7 @@ export function createDeployment(
     cell.onStateChange((cellState) => {
       const reason = 'reason' in cellState ? cellState.reason : undefined
       const event = { event: 'cell.state', state: cellState.kind, reason }
-      if (cellState.kind === 'serving' || cellState.kind === 'stopped') log.info(event, `the cell is ${cellState.kind}`)
+      if (reason === undefined) log.info(event, `the cell is ${cellState.kind}`)
       else log.warn(event, `the cell is ${cellState.kind}: ${reason}`)
       if (state.kind !== 'running' || !replicas.every((replica) => replica.cell.state.kind === 'failed')) return
       void fail(
@@ -235,6 +240,13 @@ export function createDeployment(
       exitCodes: { ...exitCodes },
     }),
     onStateChange: (listener) => void listeners.add(listener),
+    call: (request, callOptions) =>
+      callExport(
+        request,
+        callable,
+        replicas.map(({ cell }) => cell),
+        callOptions,
+      ),
   }
 }
 

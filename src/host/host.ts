@@ -6,6 +6,7 @@ import { HeraldError } from '../errors/herald-error.ts'
 import type { ImageSource } from '../manifest/image-source.ts'
 import type { Workload } from '../manifest/workload.ts'
 import type { Log } from '../observability/log.ts'
+import type { ExportAnswer, ExportRequest } from './call-export.ts'
 import { createDeployment, type Deployment } from './deployment.ts'
 import { createHostClaims } from './host-claims.ts'
 import type { HttpRouter } from './http-router.ts'
@@ -61,6 +62,8 @@ export interface Host extends AsyncDisposable {
   deploy(workload: Workload, options: DeployOptions): Promise<WorkloadHandle>
   /** Of all workloads, in the order of their deployment. */
   status(): readonly WorkloadStatus[]
+  /** Calls a function that one of its components exports. @throws ERR_WORKLOAD_NOT_FOUND, and see `callExport` */
+  call(workloadId: string, request: ExportRequest, options: { signal: AbortSignal }): Promise<ExportAnswer>
   /** Stops a workload and forgets it. @throws ERR_WORKLOAD_NOT_FOUND */
   stop(id: string, options?: StopOptions): Promise<void>
   /** Takes no new workloads from now on, and stops all there are, requests in flight first. Idempotent. */
@@ -87,6 +90,13 @@ export async function createHost(options: HostOptions, { signal }: { signal: Abo
   const claims = createHostClaims(log)
   let draining = false
 
+  const deploymentOf = (workloadId: string): Deployment => {
+    const deployment = deployments.get(workloadId)
+    if (deployment !== undefined) return deployment
+    throw new HeraldError('ERR_WORKLOAD_NOT_FOUND', `no workload has the id ${workloadId}`, {
+      hint: 'list the workloads of this host',
+    })
+  }
   const stop = async (deployment: Deployment, stopOptions: StopOptions = {}): Promise<void> => {
     await deployment.stop(stopOptions)
     if (deployments.get(deployment.id) === deployment) deployments.delete(deployment.id)
@@ -130,15 +140,8 @@ export async function createHost(options: HostOptions, { signal }: { signal: Abo
       }
     },
     status: () => [...deployments.values()].map((deployment) => deployment.status()),
-    async stop(workloadId, stopOptions) {
-      const deployment = deployments.get(workloadId)
-      if (deployment === undefined) {
-        throw new HeraldError('ERR_WORKLOAD_NOT_FOUND', `no workload has the id ${workloadId}`, {
-          hint: 'list the workloads of this host',
-        })
-      }
-      await stop(deployment, stopOptions)
-    },
+    call: async (workloadId, request, callOptions) => deploymentOf(workloadId).call(request, callOptions),
+    stop: async (workloadId, stopOptions) => stop(deploymentOf(workloadId), stopOptions),
     async drain(stopOptions) {
       log.info({ event: 'host.draining', hostId: id, workloads: deployments.size }, 'taking no new work')
       await stopAll(stopOptions)

@@ -12,6 +12,7 @@ import {
   type WorkloadService,
 } from '../manifest/workload.ts'
 import { wasiInterfaces } from '../wasi/wasi-interfaces.ts'
+import type { WitFunction } from '../wit/wit-type.ts'
 import { type Grant, grantImports } from './grant-imports.ts'
 import { grantListed } from './grant-listed.ts'
 import { linkComponents } from './link-components.ts'
@@ -26,6 +27,8 @@ export type PreparedComponent = {
   readonly grants: readonly Grant[]
   /** What other components of the workload serve to it. */
   readonly links: readonly ComponentLink[]
+  /** Functions that can be called from outside, by the interface's name with version. */
+  readonly callable: ReadonlyMap<string, readonly WitFunction[]>
   readonly limits: ComponentLimits
   readonly resources: LocalResources
   readonly warnings: readonly string[]
@@ -96,6 +99,9 @@ export async function prepareComponents(
       role,
       grants: [...grantImports(name, description, context.capabilities, workload.hostInterfaces), ...listed],
       links: links.get(name) ?? [],
+      callable: new Map(
+        callableExports(description).map((each) => [each, description.signatures?.exports.get(each) ?? []]),
+      ),
       limits: limitsOf(unit, context.limits),
       resources: unit.resources,
       warnings: warningsOf(name, unit, description, role, linked.has(name)),

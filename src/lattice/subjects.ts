@@ -61,7 +61,7 @@ export function parseHostCommand(hostId: SubjectToken, subject: string): HostCom
 export const heraldHosts = 'herald.hosts' as Subject
 
 /** What Herald's command asks of one Herald host, by the end of its subject. */
-export const heraldRequests = ['workloads', 'workload.copy', 'logs', 'drain', 'audit', 'activity'] as const
+export const heraldRequests = ['workloads', 'workload.copy', 'logs', 'drain', 'audit', 'activity', 'call'] as const
 export type HeraldRequest = (typeof heraldRequests)[number]
 
 export function heraldRequestSubject(hostId: SubjectToken, request: HeraldRequest): Subject {

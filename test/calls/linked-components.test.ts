@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { createHeraldIdentityCapability } from '../../src/capabilities/herald-identity/herald-identity-capability.ts'
 import { systemClock } from '../../src/clock/clock.ts'
@@ -7,7 +6,8 @@ import { isHeraldError } from '../../src/errors/herald-error.ts'
 import type { ComponentIdentity } from '../../src/identity/svid-source.ts'
 import type { Log } from '../../src/observability/log.ts'
 import { type CapabilityHouse, type HouseWorkload, openCapabilityHouse } from '../capabilities/capability-house.ts'
-import { guestInC, watComponent } from '../engine/guests/build-guest.ts'
+import { watComponent } from '../engine/guests/build-guest.ts'
+import { callerInterface, callGuests, eventually } from './calls-house.ts'
 
 /** `types` gives names to types only, as `use` has it: importer and exporter both import it, and nobody serves it. */
 const typedWit = `package test:guest; package test:store {
@@ -15,15 +15,11 @@ const typedWit = `package test:guest; package test:store {
   interface store { use types.{item}; first: func() -> item; }
 }
 package wasi:cli@0.2.0 { interface run { run: func() -> result; } }`
-const guests = join(import.meta.dirname, 'guests')
-const caller = guestInC(guests, 'caller')
-const callee = guestInC(guests, 'callee')
+const { caller, callee } = callGuests()
 const memory = `(memory (export "memory") 1)
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))`
 const runs = `(func (export "wasi:cli/run@0.2.0#run") (result i32) (i32.const 0))`
 const runWit = 'package wasi:cli@0.2.0 { interface run { run: func() -> result; } }'
-/** What the callee asks who called it. */
-const callerInterface = '{namespace: herald, package: identity, interfaces: [caller]}'
 let house: CapabilityHouse
 
 const capabilities = (log: Log) => {
@@ -66,6 +62,53 @@ async function refusal(options: Partial<HouseWorkload>): Promise<{ code: string;
   }
   return assert.fail('it was deployed')
 }
+
+const wrongCalls: readonly [string, readonly string[], RegExp][] = [
+  ['balance', ['alice'], /account: not JSON/],
+  ['balance', ['7'], /account: expected is a string/],
+  ['balance', [], /0 arguments for balance\(account: string\)/],
+  ['close', ['1'], /no component exports acme:ledger\/accounts\.close/],
+  ['toString', [], /no component exports/],
+  ['quote-payment', ['"a"', '"b"', '-1', 'null'], /cents: expected is a whole number/],
+]
+
+test('a host calls exported functions with JSON that it checks against the component’s types', async () => {
+  await using ledger = await house.deploy({ component: 'ledger-c' })
+  const signal = AbortSignal.timeout(30_000)
+  const call = (fn: string, args: readonly string[]) =>
+    house.host.call(
+      ledger.handle.id,
+      { interface: 'acme:ledger/accounts', function: fn, args, timeoutMs: 20_000 },
+      { signal },
+    )
+  assert.deepEqual(await call('balance', ['"alice"']), { isErr: false, json: '10000' })
+  assert.deepEqual(await call('balance', ['"carol"']), { isErr: true, json: '{"unknown-account":"carol"}' })
+  for (const [fn, args, message] of wrongCalls)
+    await assert.rejects(
+      call(fn, args),
+      (error) => isHeraldError(error, 'ERR_CALL_ARGUMENTS') && message.test(error.message),
+    )
+})
+
+test('a call by the host ends by its deadline, by its signal and by a trap, each with its own code', async () => {
+  await using guest = await deploy()
+  const call = (fn: string, args: readonly string[], timeoutMs: number, signal = AbortSignal.timeout(30_000)) =>
+    house.host.call(
+      guest.handle.id,
+      { interface: 'test:calls/faults@0.1.0', function: fn, args, timeoutMs },
+      { signal },
+    )
+  assert.deepEqual(await call('who', [], 20_000), { isErr: false, json: '"unknown"' })
+  await assert.rejects(call('trap', [], 20_000), { code: 'ERR_COMPONENT_TRAP' })
+  await assert.rejects(call('wait', ['60000'], 100), { code: 'ERR_COMPONENT_DEADLINE' })
+  const leaving = new AbortController()
+  const left = call('wait', ['60000'], 60_000, leaving.signal)
+  left.catch(() => {})
+  await eventually(() => assert.equal(guest.handle.status().metrics[0]?.inFlight, 1))
+  leaving.abort()
+  await assert.rejects(left)
+  await eventually(() => assert.equal(guest.handle.status().metrics[0]?.inFlight, 0))
+})
 
 test('a component calls what another component of its workload exports', async () => {
   await using guest = await house.deploy({ component: 'teller-c', beside: ['ledger-c'] })
@@ -256,15 +299,4 @@ function circular(own: string, other: string): Promise<Uint8Array> {
      world guest { import test:circle/${other}; export test:circle/${own}; export wasi:cli/run@0.2.0; }`,
     'guest',
   )
-}
-
-async function eventually(check: () => void): Promise<void> {
-  for (const until = Date.now() + 20_000; ; ) {
-    try {
-      return check()
-    } catch (error) {
-      if (Date.now() > until) throw error
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-  }
 }

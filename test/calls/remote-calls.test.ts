@@ -178,6 +178,17 @@ test('replicas share the calls, and what one has no room for goes to another', a
   assert.ok(used.length > 1, 'more than one replica took part')
 })
 
+test('a callee is not parked for want of calls, and a caller that was wakes for the next', async () => {
+  const soon = '{namespace: herald, package: cell, interfaces: [settings], config: {idle-timeout: 1ms}}'
+  await using callee = await deployCallee(undefined, {
+    interfaces: [callsEntry(`callers: "${callerId}"`), callerInterface, soon],
+  })
+  await using caller = await deployCaller('', { interfaces: [callsEntry(`callee: "${calleeId}"`), soon] })
+  await eventually(() => assert.equal(caller.handle.status().metrics[0]?.parked, 1))
+  assert.equal((await caller.get('/refuse')).status, 200)
+  assert.equal(callee.handle.status().metrics[0]?.parked, 0)
+})
+
 test('arguments that NATS does not take are refused, and the caller goes on', async () => {
   await using _ = await deployCallee()
   await using caller = await deployCaller()

@@ -17,6 +17,11 @@ export const notRun: readonly NotRun[] = [
   },
   {
     program: 'herald',
+    pattern: /^call\b/,
+    because: 'calls a function of a workload: test/calls/call-command does the same; here it is parsed',
+  },
+  {
+    program: 'herald',
     pattern: /^build\b/,
     because: 'needs the compiler and packages of a new project: test/lattice-cli/new-and-build; here it is parsed',
   },
