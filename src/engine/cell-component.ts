@@ -40,6 +40,7 @@ export class CellComponent implements CallableComponent {
   readonly #shelf = new MemoryShelf()
   readonly #hosted = new Map<WebAssembly.Module, HostedMemory>()
   #replenishing = false
+  #lastExport: { readonly name: string; readonly exportName: string | undefined } | undefined
   #closed = false
 
   constructor(
@@ -194,7 +195,7 @@ export class CellComponent implements CallableComponent {
    */
   async call(name: string, fn: string, args: readonly unknown[], options: CallGuestOptions = {}): Promise<unknown> {
     const { deadlineMs = Number.POSITIVE_INFINITY, signal, caller } = options
-    const exportName = this.init.exportNames.find((each) => each === name || each.startsWith(`${name}@`))
+    const exportName = this.#exportName(name)
     if (exportName === undefined) throw new Error(`the component does not export ${name}`)
     this.#pulse.start()
     this.#vitals.add('requests', 1)
@@ -239,6 +240,14 @@ export class CellComponent implements CallableComponent {
       this.#vitals.add('inFlight', -1)
       if (instance !== undefined) this.#pool.checkin(instance, healthy)
     }
+  }
+
+  /** With version; the last one is remembered, as most are asked for again and again. */
+  #exportName(name: string): string | undefined {
+    if (this.#lastExport?.name === name) return this.#lastExport.exportName
+    const exportName = this.init.exportNames.find((each) => each === name || each.startsWith(`${name}@`))
+    this.#lastExport = { name, exportName }
+    return exportName
   }
 
   /** Runs `wasi:cli/run` on an instance of its own. @throws what the guest threw, or the signal's reason. */
