@@ -5,6 +5,7 @@ import type { SpiffeId } from '../spiffe/spiffe-id.ts'
 import type { X509Svid } from '../spiffe/x509-svid.ts'
 import type { Selector } from './selectors.ts'
 import type { SvidAuthority } from './svid-authority.ts'
+import { namedCandidates } from './svid-choice.ts'
 import { isDenial } from './svid-refusal.ts'
 import { waitWithin } from './wait-within.ts'
 
@@ -99,7 +100,10 @@ export class ComponentX509 {
       )
     }
     if (candidates.length === 1) return only
-    throw new HeraldError('ERR_SVID_AMBIGUOUS', `several SPIFFE IDs match the component: ${candidates.join(', ')}`)
+    throw new HeraldError(
+      'ERR_SVID_AMBIGUOUS',
+      `several SPIFFE IDs match the component: ${namedCandidates(candidates)}`,
+    )
   }
 
   async #whenKnown(signal: AbortSignal): Promise<Known> {

@@ -26,14 +26,24 @@ export function chooseJwtSvid(issued: readonly IssuedJwtSvid[], configured: Spif
     if (svid !== undefined) return svid
     throw new HeraldError(
       'ERR_SVID_SPIFFE_ID_NOT_ISSUED',
-      `no matching entry has the configured spiffe-id ${configured}; those that match have ${candidates.join(', ')}`,
+      `no matching entry has the configured spiffe-id ${configured}; those that match have ${namedCandidates(candidates)}`,
       { hint: 'correct spiffe-id in the hostInterfaces entry of wasmcloud:identity, or create the entry' },
     )
   }
   if (candidates.length > 1) {
-    throw new HeraldError('ERR_SVID_AMBIGUOUS', `several SPIFFE IDs match the component: ${candidates.join(', ')}`, {
-      hint: 'choose one by spiffe-id in the hostInterfaces entry of wasmcloud:identity, or narrow the selectors of the entries',
-    })
+    throw new HeraldError(
+      'ERR_SVID_AMBIGUOUS',
+      `several SPIFFE IDs match the component: ${namedCandidates(candidates)}`,
+      {
+        hint: 'choose one by spiffe-id in the hostInterfaces entry of wasmcloud:identity, or narrow the selectors of the entries',
+      },
+    )
   }
   return byId.get(only)!
+}
+
+/** For a message: the first few, however many there are. */
+export function namedCandidates(candidates: readonly SpiffeId[]): string {
+  const shown = candidates.slice(0, 8).join(', ')
+  return candidates.length <= 8 ? shown : `${shown} and ${candidates.length - 8} more`
 }
