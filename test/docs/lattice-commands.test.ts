@@ -74,4 +74,7 @@ test('deploy, get, scale, logs and delete do on a lattice of herald up what the 
   await run(drain.map((word) => (word === 'HOST' ? 'second' : word)))
   assert.equal((await second.exited).exitCode, 0)
   assert.doesNotMatch(await run(hosts), /second/)
+  // With it goes its NATS.
+  up.interrupt()
+  assert.equal((await up.exited).exitCode, 0)
 })
