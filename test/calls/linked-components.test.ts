@@ -181,7 +181,10 @@ test('the deadline of a request holds for what it calls', async () => {
   })
   assert.equal((await guest.get('/wait', { ms: '60000' })).status, 504)
   await eventually(() => assert.equal(guest.handle.status().metrics[0]?.inFlight, 0))
-  assert.equal((await guest.get('/wait', { ms: '0' })).text, '1', 'the instance that waited is gone')
+  // On a busy machine 200 ms may be too short for this one too.
+  await eventually(async () =>
+    assert.equal((await guest.get('/wait', { ms: '0' })).text, '1', 'the instance that waited is gone'),
+  )
 })
 
 test('a client that leaves ends the callee’s call too', async () => {
