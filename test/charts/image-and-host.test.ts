@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { gunzipSync } from 'node:zlib'
 import { connect, nkeys } from 'nats'
 import { buildComponents } from '../../scripts/build-components.ts'
 import { pushLayout } from '../../scripts/image/push-layout.ts'
@@ -136,6 +140,7 @@ test('what the chart renders runs in the image with SPIRE and NATS, and the flow
   await using spire = await startSpire({ hostEntry: false })
   await using nats = await startNats()
   await using aws = await startAwsStandIns({ issuer: spire.issuer, audience, subjects: [spiffeId] })
+  await using collector = await startCollector()
   using chart = await openHelmChart('herald-platform')
   const [httpPort, healthPort] = [await freePort(), await freePort()]
   const component = await pushComponent('api-gateway')
@@ -143,6 +148,7 @@ test('what the chart renders runs in the image with SPIRE and NATS, and the flow
     trustDomain: 'example.org',
     host: { http: { port: httpPort }, health: { port: healthPort } },
     service: { port: httpPort },
+    otlp: { endpoint: collector.url },
     nats: { config: { nats: { port: Number(new URL(nats.url).port) } } },
     tests: {
       component: {
@@ -200,6 +206,11 @@ test('what the chart renders runs in the image with SPIRE and NATS, and the flow
   console.log(`the host took ${Math.round(Number(residentKb) / 1024)} MiB at most`)
   await host.server.stop()
   assert.deepEqual(host.server.exit(), { code: 0, signal: null })
+  for (const path of ['/v1/traces', '/v1/metrics', '/v1/logs']) {
+    const sent = collector.received.get(path)?.join('\n') ?? ''
+    assert.match(sent, /"k8s\.pod\.name".{0,40}rel-herald-host-7d4b9c-x2x9v/, `${path} got ${sent.slice(0, 1_000)}`)
+    assert.deepEqual(scanForTokens(sent), [], path)
+  }
 })
 
 test('a host with a private agent, attested by the API server and known by its user, goes through the same flow', {
@@ -388,6 +399,27 @@ async function registerEntries(spire: Pick<Spire, 'createEntry'>, objects: reado
     if (kind !== 'ClusterStaticEntry') continue
     const { spiffeID, parentID, selectors } = spec as { spiffeID: string; parentID: string; selectors: string[] }
     await spire.createEntry({ spiffeId: spiffeID, parentId: parentID, selectors })
+  }
+}
+
+/** Takes whatever is sent to it, as a collector of OpenTelemetry does. */
+async function startCollector() {
+  const received = new Map<string, string[]>()
+  const server = createServer(async (request, response) => {
+    const body = Buffer.concat(await request.toArray())
+    const text = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body
+    received.set(request.url ?? '', [...(received.get(request.url ?? '') ?? []), text.toString()])
+    response.setHeader('content-type', 'application/json').end('{}')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    received,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      server.close()
+    },
   }
 }
 

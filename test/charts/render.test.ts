@@ -186,6 +186,33 @@ test('with nothing allowed, the hosts may only be tested, and reach only names a
   )
 })
 
+test('the hosts get OpenTelemetry’s own variables, the pod’s names among its resource’s attributes, and may reach the collector', async () => {
+  const objects = await chart.template(valueMatrix.everything!)
+  const { env } = container(hostOf(objects))
+  const textOf = (name: string) => env.find((each) => each.name === name)?.value
+  assert.equal(textOf('OTEL_EXPORTER_OTLP_ENDPOINT'), 'https://rel-collector.observability/otlp')
+  assert.equal(
+    textOf('OTEL_RESOURCE_ATTRIBUTES'),
+    'k8s.namespace.name=herald,k8s.pod.name=$(POD_NAME),k8s.node.name=$(NODE_NAME),deployment.environment.name=production',
+  )
+  const names = env.map(({ name }) => name)
+  assert.ok(names.indexOf('NODE_NAME') < names.indexOf('OTEL_RESOURCE_ATTRIBUTES'))
+  assert.ok(names.includes('OTEL_EXPORTER_OTLP_HEADERS') && textOf('OTEL_EXPORTER_OTLP_HEADERS') === undefined)
+  for (const [endpoint, port] of [
+    ['https://collector', 443],
+    ['http://collector/x', 80],
+    ['http://collector:4318', 4318],
+  ] as const) {
+    const policy = found(
+      await chart.template({ ...leastValues, otlp: { endpoint } }),
+      'NetworkPolicy',
+      'rel-herald-host',
+    )
+    assert.ok(JSON.stringify(policy.spec).includes(`"port":${port}`), `${endpoint}: ${JSON.stringify(policy.spec)}`)
+  }
+  assert.ok(!container(hostOf(await chart.template(leastValues))).env.some(({ name }) => name.startsWith('OTEL_')))
+})
+
 test('the host finds the NATS sub-chart under the name of its Service, whatever the release is called', async () => {
   for (const [release, nats] of [
     ['rel', {}],

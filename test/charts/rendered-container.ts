@@ -113,9 +113,9 @@ export function containerProcess(
   const env: Record<string, string> = Object.fromEntries(
     image.config.Env.map((line) => line.split(/=(.*)/s).slice(0, 2)),
   )
-  for (const { name, value, valueFrom } of container.env ?? [])
-    env[name] = value ?? fieldOf(valueFrom?.fieldRef.fieldPath, surroundings)
   const expand = (text: string) => text.replaceAll(/\$\(([A-Z_]+)\)/g, (whole, name: string) => env[name] ?? whole)
+  for (const { name, value, valueFrom } of container.env ?? [])
+    env[name] = value === undefined ? fieldOf(valueFrom?.fieldRef.fieldPath, surroundings) : expand(value)
   const command = container.command ?? image.config.Entrypoint
   const args = [...command, ...(container.args ?? [])].map(expand)
   return {
@@ -128,6 +128,7 @@ export function containerProcess(
 function fieldOf(path: string | undefined, { podName, podIp = loopback }: PodSurroundings): string {
   if (path === 'metadata.name') return podName
   if (path === 'status.podIP') return podIp
+  if (path === 'spec.nodeName') return 'node-1'
   throw new Error(`the field ${path} is not understood`)
 }
 

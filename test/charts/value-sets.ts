@@ -145,6 +145,11 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
     nats: { enabled: false },
     workloads: { one: workload('one'), two: workload('two') },
     autoscaling: { enabled: true, maxReplicas: 20 },
+    otlp: {
+      endpoint: 'https://{{ .Release.Name }}-collector.observability/otlp',
+      headersSecret: 'collector',
+      resourceAttributes: { 'deployment.environment.name': 'production' },
+    },
     console: {
       enabled: true,
       port: 9090,
@@ -177,6 +182,7 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
       egressToPublicHttps: true,
       metricsFrom: [{ podSelector: { matchLabels: { app: 'prometheus' } } }],
       natsPeers: [{ ipBlock: { cidr: '192.0.2.1/32' } }],
+      otlpPeers: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'observability' } } }],
     },
     podDisruptionBudget: { maxUnavailable: 2 },
     tests: {
@@ -305,6 +311,16 @@ export const refusedValues: readonly (readonly [what: string, values: Values, me
     'a Secret beside SVIDs',
     { ...leastValues, lattice: { credentials: { kind: 'svid', secretName: 's' } } },
     /lattice\.credentials\.secretName is set, but kind is svid/,
+  ],
+  [
+    'headers for no collector',
+    { ...leastValues, otlp: { headersSecret: 'collector' } },
+    /otlp\.headersSecret is set, but otlp\.endpoint is empty/,
+  ],
+  [
+    'a password in the address of the collector',
+    { ...leastValues, otlp: { endpoint: 'https://user:secret@collector' } },
+    /does not match pattern/,
   ],
   [
     'a console without a lattice',

@@ -63,6 +63,26 @@ capabilities: {drop: [ALL]}
 - --output=json
 {{- end }}
 
+{{- /* OpenTelemetry's own variables, nothing without an endpoint. */ -}}
+{{- define "herald.otlpEnv" -}}
+{{- with .Values.otlp -}}
+{{- if .endpoint -}}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ tpl .endpoint $ | quote }}}
+{{- if .headersSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom: {secretKeyRef: {name: {{ .headersSecret }}, key: {{ .headersKey }}}}
+{{- end }}
+- name: NODE_NAME
+  valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
+{{- $attributes := list (printf "k8s.namespace.name=%s" $.Release.Namespace) "k8s.pod.name=$(POD_NAME)" "k8s.node.name=$(NODE_NAME)" }}
+{{- range $key := keys .resourceAttributes | sortAlpha }}
+{{- $attributes = append $attributes (printf "%s=%s" $key (get $.Values.otlp.resourceAttributes $key)) }}
+{{- end }}
+- {name: OTEL_RESOURCE_ATTRIBUTES, value: {{ join "," $attributes | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "herald.podTemplate" -}}
 {{- $socket := .Values.spire.adminSocket -}}
 {{- $sidecar := eq $socket.mode "sidecar" -}}
@@ -152,6 +172,7 @@ spec:
         {{- if .Values.host.registries.credentialsSecret }}
         - {name: DOCKER_CONFIG, value: /etc/herald/docker}
         {{- end }}
+        {{- include "herald.otlpEnv" . | nindent 8 }}
         {{- with .Values.host.extraEnv }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

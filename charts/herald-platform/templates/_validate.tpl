@@ -43,6 +43,9 @@
 {{- if and $console.enabled (eq $console.credentials.kind "lattice") (eq $credentials.kind "svid") -}}
 {{- fail "lattice.credentials.kind is svid, and the console shows NATS no SVID: give it credentials of its own in console.credentials" -}}
 {{- end -}}
+{{- if and .Values.otlp.headersSecret (not .Values.otlp.endpoint) -}}
+{{- fail "otlp.headersSecret is set, but otlp.endpoint is empty: name the collector that the headers are for" -}}
+{{- end -}}
 {{- $callout := .Values.natsCallout -}}
 {{- if $callout.enabled -}}
 {{- if not $callout.keysSecret -}}
