@@ -114,10 +114,11 @@ export class HttpServer {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#server.close(() => resolve())
     for (const connection of this.#connections) connection.finish()
-    // What its client has sent before it could know is still answered.
-    setTimeout(() => {
+    const endIdle = (): void => {
       for (const connection of this.#connections) connection.endIdle()
-    }, graceMs)
+    }
+    // What its client has sent before it could know is still answered: also what comes to be read only once the time is over.
+    setTimeout(() => setImmediate(endIdle), graceMs)
     return promise
   }
 
