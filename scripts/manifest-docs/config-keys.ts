@@ -389,6 +389,12 @@ export const configSections: readonly ConfigSection[] = [
     known: cellSettingKeys,
     keys: [
       key(
+        'memory-limit',
+        '64Mi',
+        'cap on each linear memory of its components; more than the host gives (`--memory-limit`) is not to be had',
+        { refused: '64', fallback: "the host's" },
+      ),
+      key(
         'idle-timeout',
         '30s',
         'without a request for so long the workload gives its thread back, and the next request waits for another; or `never`',

@@ -198,6 +198,7 @@ function workloadPoints(host: Host): MetricPoint[] {
         { name: 'herald.cell.restarts', value: sum(metrics, 'restarts'), attributes },
         { name: 'herald.cell.watchdog_kills', value: sum(metrics, 'watchdogKills'), attributes },
         { name: 'herald.cell.egress_refusals', value: sum(metrics, 'egressRefusals'), attributes },
+        { name: 'herald.cell.cpu_time', value: sum(metrics, 'cpuMs') / 1000, attributes },
         { name: 'herald.cell.handle_limits', value: sum(metrics, 'handleLimits'), attributes },
         { name: 'herald.cell.active_requests', value: sum(metrics, 'inFlight'), attributes },
         { name: 'herald.cell.instances', value: sum(metrics, 'instances'), attributes },

@@ -5,7 +5,7 @@ import { apiVersion, workloadDocument } from '../manifest/manifest-schema.ts'
 import { formatKeyPath } from '../manifest/problem.ts'
 import { schemaProblems } from '../manifest/schema-problems.ts'
 import { toWorkload } from '../manifest/to-workload.ts'
-import type { ImagePullPolicy, Workload } from '../manifest/workload.ts'
+import type { ImagePullPolicy, LocalResources, Workload } from '../manifest/workload.ts'
 import { credentialsOfPullSecret, type OciCredentials } from '../oci/oci-credentials.ts'
 import type { WireComponent, WirePullSecret, WireWitInterface, WireWorkload } from './messages.ts'
 
@@ -61,7 +61,7 @@ export function workloadFromWire(
       { hint: problem?.hint ?? 'correct the WorkloadDeployment' },
     )
   }
-  const workload = toWorkload(parsed.data, '/')
+  const workload = withMemoryLimits(toWorkload(parsed.data, '/'), wire)
   const credentials = new Map<ImageReference, OciCredentials>()
   const images: [ImageReference, WirePullSecret | undefined][] = workload.components.map(({ image }, index) => [
     image,
@@ -80,6 +80,19 @@ export function workloadFromWire(
     if (own !== undefined) credentials.set(image, own)
   }
   return { workload, credentials }
+}
+
+/** What no manifest has; 0 and upstream's own -1 are "not given". */
+function withMemoryLimits(workload: Workload, wire: WireWorkload): Workload {
+  const limited = <Unit extends { resources: LocalResources }>(unit: Unit, memoryLimitMb = 0): Unit =>
+    memoryLimitMb > 0 ? { ...unit, resources: { ...unit.resources, memoryLimitMb } } : unit
+  return {
+    ...workload,
+    components: workload.components.map((component, index) =>
+      limited(component, wire.witWorld?.components[index]?.localResources?.memoryLimitMb),
+    ),
+    service: workload.service && limited(workload.service, wire.service?.localResources?.memoryLimitMb),
+  }
 }
 
 function toComponent(component: WireComponent) {

@@ -71,7 +71,7 @@ function imageOf({ image }: WorkloadComponent | WorkloadService): string {
 function toResources({ environment, config, volumeMounts, ...rest }: LocalResources): WireComponent['localResources'] {
   const { allowedHosts, allowedIpNameLookups, allowedHostLoopbackPorts } = rest
   return {
-    memoryLimitMb: 0,
+    memoryLimitMb: rest.memoryLimitMb ?? 0,
     cpuLimit: 0,
     config,
     environment,

@@ -179,6 +179,8 @@ export type CellMetrics = {
   /** How long the end of its thread has been waited for, ms; 0 when it is not ending. */
   readonly endingMs: number
   readonly inFlight: number
+  /** Processor time of all its threads so far, ms, up to the last time its event loop turned; modulo 2³². */
+  readonly cpuMs: number
   readonly instances: number
   /** Components that run on jco's untouched glue. */
   readonly untouchedGlue: number

@@ -11,6 +11,7 @@ export class Pulse {
   readonly #onBeat: (nowMs: number) => boolean
   #timer: NodeJS.Timeout | undefined
   #quiet = 0
+  #cpuMs = 0
 
   /** @param onBeat called with each beat; says whether there is work */
   constructor(vitals: Vitals, onBeat: (nowMs: number) => boolean) {
@@ -28,6 +29,10 @@ export class Pulse {
 
   #beat(): void {
     this.#vitals.add('beat', 1)
+    const { user, system } = process.threadCpuUsage()
+    const cpuMs = Math.floor((user + system) / 1000)
+    this.#vitals.add('cpuMs', cpuMs - this.#cpuMs)
+    this.#cpuMs = cpuMs
     if (this.#onBeat(performance.now())) this.#quiet = 0
     else if (++this.#quiet >= quietPulses) {
       clearInterval(this.#timer)

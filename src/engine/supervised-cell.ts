@@ -156,6 +156,7 @@ export class SupervisedCell implements Cell {
       handleLimits: vitals.get('handleLimits'),
       endingMs: this.#endingSinceMs === undefined ? 0 : performance.now() - this.#endingSinceMs,
       inFlight: vitals.get('inFlight'),
+      cpuMs: vitals.get('cpuMs') >>> 0,
       instances: vitals.get('instances'),
       untouchedGlue: this.#deps.untouchedGlue,
       parked: this.#state.kind === 'parked' ? 1 : 0,

@@ -9,6 +9,7 @@ const slots = {
   instances: 6,
   held: 7,
   handleLimits: 8,
+  cpuMs: 9,
 } as const
 
 /** Counters a cell's thread writes and the engine reads without asking it: they tell also of a cell that does not answer. */

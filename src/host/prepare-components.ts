@@ -3,6 +3,7 @@ import { isCallable, servesInterface } from '../engine/component-imports.ts'
 import type { ComponentDescription, ComponentLimits, ComponentLink, Engine } from '../engine/engine.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { ComponentFacts } from '../identity/component-facts.ts'
+import { type CellSettings, parseCellSettings } from '../manifest/cell-settings.ts'
 import type { ImageSource } from '../manifest/image-source.ts'
 import {
   type LocalResources,
@@ -76,6 +77,7 @@ export async function prepareComponents(
       }
     }),
   )
+  const settings = parseCellSettings(workload.hostInterfaces)
   const served = [...wasiInterfaces, ...context.capabilities.flatMap(({ interfaces }) => interfaces)]
   const links = linkComponents(read, served, workload.hostInterfaces)
   const linked = new Set([...links.values()].flat().map(({ component }) => component))
@@ -102,7 +104,7 @@ export async function prepareComponents(
       callable: new Map(
         callableExports(description).map((each) => [each, description.signatures?.exports.get(each) ?? []]),
       ),
-      limits: limitsOf(unit, context.limits),
+      limits: limitsOf(unit, context.limits, settings),
       resources: unit.resources,
       warnings: warningsOf(name, unit, description, role, linked.has(name)),
     }
@@ -145,7 +147,15 @@ function callableExports({ exports, signatures }: ComponentDescription): string[
 const exports = (description: ComponentDescription, wanted: string): boolean =>
   description.exports.some(({ name }) => servesInterface(name, wanted))
 
-function limitsOf(unit: WorkloadComponent | WorkloadService, limits: ComponentLimits): ComponentLimits {
+/** A workload may ask for less memory than the host gives, never for more. */
+function limitsOf(
+  unit: WorkloadComponent | WorkloadService,
+  hostLimits: ComponentLimits,
+  settings: CellSettings,
+): ComponentLimits {
+  const { memoryLimitMb: mostMb } = hostLimits
+  const wanted = [unit.resources.memoryLimitMb, settings.memoryLimitMb].map((megabytes = mostMb) => megabytes)
+  const limits = { ...hostLimits, memoryLimitMb: Math.min(mostMb, ...wanted) }
   if (!('poolSize' in unit)) return limits
   return {
     ...limits,

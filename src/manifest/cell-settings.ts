@@ -5,6 +5,8 @@ import type { HostInterface } from './host-interface.ts'
 export type CellSettings = {
   /** Without a call for so long it gives its thread back, ms; infinite: never. */
   readonly idleTimeoutMs?: number
+  /** Cap on each linear memory of its components, MiB. */
+  readonly memoryLimitMb?: number
 }
 
 type Setting = { readonly hint: string; readonly read: (text: string) => CellSettings | undefined }
@@ -12,6 +14,13 @@ type Setting = { readonly hint: string; readonly read: (text: string) => CellSet
 const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 
 const settings: Readonly<Record<string, Setting>> = {
+  'memory-limit': {
+    hint: 'a number of MiB from 1Mi to 4096Mi',
+    read(text) {
+      const memoryLimitMb = Number(/^([1-9]\d{0,3})Mi$/.exec(text)?.[1])
+      return memoryLimitMb <= 4096 ? { memoryLimitMb } : undefined
+    },
+  },
   'idle-timeout': {
     hint: 'a number and its unit (500ms, 20s, 5m, 1h), at most 24h, or never',
     read(text) {

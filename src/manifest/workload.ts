@@ -68,6 +68,8 @@ export type LocalResources = {
   /** Ports of the machine's own loopback the guest may reach: `5432`, `53/udp`. Default: none. */
   readonly allowedHostLoopbackPorts: readonly string[]
   readonly volumeMounts: readonly VolumeMount[]
+  /** Cap on each linear memory, MiB; only upstream's protocol has it. Default: that of the `herald:cell` entry, or the host's. */
+  readonly memoryLimitMb?: number
 }
 
 export type VolumeMount = {

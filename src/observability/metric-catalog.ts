@@ -80,6 +80,13 @@ export const metricCatalog = {
     description: 'Outgoing requests, connections and look-ups of names that policy refused; the log names the targets.',
     attributes: workload,
   },
+  'herald.cell.cpu_time': {
+    kind: 'counter',
+    unit: 's',
+    description:
+      'Processor time of the threads of the workload, those that have ended too, up to the last time their event loops turned.',
+    attributes: workload,
+  },
   'herald.cell.handle_limits': {
     kind: 'counter',
     unit: '{call}',

@@ -34,6 +34,7 @@ test('an idle cell gives its thread back, and the next request is answered as if
   }
   assert.equal(cell.metrics().restarts, 0)
   assert.equal(cell.metrics().requests, 3)
+  assert.ok(cell.metrics().cpuMs > 0)
 })
 
 test('requests that come together while a cell is parked are held, and wake it once', async () => {

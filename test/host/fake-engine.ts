@@ -85,6 +85,7 @@ export class FakeCell implements Cell {
       handleLimits: 0,
       endingMs: 0,
       inFlight: 0,
+      cpuMs: 0,
       instances: 0,
       untouchedGlue: 0,
       parked: 0,
