@@ -437,3 +437,21 @@ test('a workload with a service keeps its thread', async () => {
   await host.deploy(workload(`${oneComponent(httpEntry())}\nservice: {image: "file://service"}`), { signal })
   assert.equal(engine.cells[0]?.spec.idleTimeoutMs, undefined)
 })
+
+for (const { what, wanted, onWire, expected } of [
+  { what: 'less than the host gives', wanted: '64Mi', onWire: undefined, expected: 64 },
+  { what: 'more than the host gives', wanted: '4096Mi', onWire: undefined, expected: defaultLimits.memoryLimitMb },
+  { what: 'less by upstream’s protocol', wanted: '64Mi', onWire: 32, expected: 32 },
+]) {
+  test(`a workload that asks for ${what} has its memory capped at the least of all`, async () => {
+    const { host, engine } = await setUp({ components: { api: http } })
+    const entry = `{namespace: herald, package: cell, interfaces: [settings], config: {memory-limit: ${wanted}}}`
+    const parsed = workload(oneComponent(httpEntry(), entry))
+    const components = parsed.components.map((each) => ({
+      ...each,
+      resources: { ...each.resources, ...(onWire !== undefined && { memoryLimitMb: onWire }) },
+    }))
+    await host.deploy({ ...parsed, components }, { signal })
+    assert.equal(engine.cells[0]?.spec.components[0]?.limits.memoryLimitMb, expected)
+  })
+}
