@@ -7,6 +7,7 @@ import { after, test } from 'node:test'
 import { parse as parseYaml } from 'yaml'
 import { buildComponents } from '../../scripts/build-components.ts'
 import { createCredentialsCapability } from '../../src/capabilities/credentials/credentials-capability.ts'
+import { createCredentialFilesCapability } from '../../src/capabilities/credentials/files-capability.ts'
 import { createEgressCapability } from '../../src/capabilities/egress/egress-capability.ts'
 import { createHeraldIdentityCapability } from '../../src/capabilities/herald-identity/herald-identity-capability.ts'
 import { createIdentityCapability } from '../../src/capabilities/identity/identity-capability.ts'
@@ -223,11 +224,12 @@ test('herald inspect knows the interfaces of every capability a host is given', 
   const verifier = { verify: () => assert.fail('not asked') }
   await using heraldIdentity = createHeraldIdentityCapability({ ...options, verifier })
   await using credentials = createCredentialsCapability(options)
+  await using files = createCredentialFilesCapability(options)
   await using egress = createEgressCapability(options)
   await using backed = createBackedCapabilities({ ...options, verifier })
   assert.deepEqual(
     capabilityInterfaces,
-    [identity, heraldIdentity, credentials, egress, ...backed.all].flatMap(({ name, interfaces }) =>
+    [identity, heraldIdentity, credentials, files, egress, ...backed.all].flatMap(({ name, interfaces }) =>
       interfaces.map((served) => ({ capability: name, interface: served })),
     ),
   )
@@ -279,7 +281,7 @@ test('the bash completion completes commands, subcommands, options and choices',
   assert.deepEqual(complete('dev', '--output', ''), ['text', 'wide', 'json', 'yaml'])
   assert.deepEqual(complete('get', 'h'), ['hosts'])
   assert.deepEqual(complete('host', 'd'), ['drain'])
-  assert.deepEqual(complete('deploy', '--pu'), ['--push'])
+  assert.deepEqual(complete('deploy', '--pus'), ['--push'])
   assert.deepEqual(complete('oci', 'p'), ['push', 'pull'])
   assert.deepEqual(complete('new', 'j'), ['js'])
   assert.deepEqual(complete('completion', 'f'), ['fish'])
