@@ -67,7 +67,10 @@ export const notRun: readonly NotRun[] = [
     ['kafka-acls.sh', 'a Kafka: test/federation/trust-kafka does the same on a real one'],
     ['kcadm.sh', 'a Keycloak: test/federation/trust-keycloak sends the same files to a real one'],
     ['mc', "MinIO's client: test/federation/trust-applied gives the same policy to a real MinIO"],
-    ['vault', 'a CLI that cannot be built here: test/federation/trust-vault makes its requests of the core of a real Vault'],
+    [
+      'vault',
+      'a CLI that cannot be built here: test/federation/trust-vault makes its requests of the core of a real Vault',
+    ],
   ].map(([program = '', what = '']) => ({
     program,
     because: `needs ${what}. Here a stand-in takes the call, and the files it names must be there and well-formed`,
