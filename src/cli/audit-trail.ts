@@ -1,3 +1,4 @@
+import { auditCallsToLog, type CallsAuditEvent, type CallsAuditSink } from '../capabilities/calls/calls-audit.ts'
 import {
   auditCredentialsToLog,
   type CredentialsAuditEvent,
@@ -18,6 +19,7 @@ export type TrailEvent =
   | { readonly area: 'credentials'; readonly event: CredentialsAuditEvent }
   | { readonly area: 'egress'; readonly event: EgressAuditEvent }
   | { readonly area: 'herald-identity'; readonly event: HeraldIdentityAuditEvent }
+  | { readonly area: 'calls'; readonly event: CallsAuditEvent }
 
 /** Where all capabilities of one host tell what happened with identities: the log, and whoever else listens. */
 export interface AuditTrail {
@@ -25,6 +27,7 @@ export interface AuditTrail {
   readonly credentials: CredentialsAuditSink
   readonly egress: EgressAuditSink
   readonly heraldIdentity: HeraldIdentityAuditSink
+  readonly calls: CallsAuditSink
   /** Listeners neither throw nor wait. */
   onEvent(listener: (event: TrailEvent) => void): void
 }
@@ -39,6 +42,7 @@ export function createAuditTrail(log: Log): AuditTrail {
     credentials: auditCredentialsToLog(log),
     egress: auditEgressToLog(log),
     heraldIdentity: auditHeraldIdentityToLog(log),
+    calls: auditCallsToLog(log),
   }
   return {
     identity(event) {
@@ -56,6 +60,10 @@ export function createAuditTrail(log: Log): AuditTrail {
     heraldIdentity(event) {
       toLog.heraldIdentity(event)
       tell({ area: 'herald-identity', event })
+    },
+    calls(event) {
+      toLog.calls(event)
+      tell({ area: 'calls', event })
     },
     onEvent: (listener) => void listeners.push(listener),
   }

@@ -1,4 +1,5 @@
 import { createBlobstoreCapability } from '../capabilities/blobstore/blobstore-capability.ts'
+import type { CallsAuditSink } from '../capabilities/calls/calls-audit.ts'
 import { createCallsCapability } from '../capabilities/calls/calls-capability.ts'
 import type { Capability } from '../capabilities/capability.ts'
 import { createConfigCapability } from '../capabilities/config/config-capability.ts'
@@ -21,6 +22,8 @@ export type BackedCapabilitiesOptions = {
   readonly verifier: JwtVerifier
   /** Makes a connection to NATS; absent on a host without. */
   readonly connectNats?: ConnectNats | undefined
+  /** Where calls between workloads are told. Default: the log. */
+  readonly auditCalls?: CallsAuditSink
   readonly allowedHostPaths?: readonly string[]
 }
 
@@ -30,6 +33,7 @@ export function createBackedCapabilities({
   svids,
   verifier,
   connectNats,
+  auditCalls: audit,
   allowedHostPaths = [],
 }: BackedCapabilitiesOptions): AsyncDisposable & { readonly all: readonly Capability[] } {
   const stack = new AsyncDisposableStack()
@@ -53,7 +57,14 @@ export function createBackedCapabilities({
     createMessagingCapability({ log, lattice, openOwn }),
     createBlobstoreCapability({ log, clock, fetch, svids, lattice, allowedHostPaths }),
     createSecretsCapability({ log, allowedHostPaths }),
-    createCallsCapability({ svids, verifier, lattice: lattice && (() => lattice('calls')), clock, log }),
+    createCallsCapability({
+      svids,
+      verifier,
+      lattice: lattice && (() => lattice('calls')),
+      clock,
+      log,
+      ...(audit && { audit }),
+    }),
   ]
   for (const capability of all) stack.use(capability)
   return { all, [Symbol.asyncDispose]: () => stack.disposeAsync() }

@@ -94,7 +94,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       audit: trail.heraldIdentity,
     }),
   )
-  const backed = stack.use(createBackedCapabilities({ ...options, svids, verifier }))
+  const backed = stack.use(createBackedCapabilities({ ...options, svids, verifier, auditCalls: trail.calls }))
   const { idleTimeoutMs, warmCells } = options
   const engine = stack.use(
     createEngine({

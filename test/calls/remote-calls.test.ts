@@ -101,9 +101,10 @@ test('who is not listed is refused before the guest runs, and both hosts say so 
   await using caller = await deployCaller()
   assert.equal((await caller.get('/who')).status, 500)
   assert.equal(callee.handle.status().metrics[0]?.requests, 0)
-  const refused = there.records().find(({ event }) => event === 'audit.call.refused')
-  assert.equal(refused?.caller, callerId)
-  assert.ok(here.records().some(({ event, refusal }) => event === 'call.refused' && refusal === 'denied'))
+  const denied = there.records().find(({ event }) => event === 'audit.calls.denied')
+  assert.deepEqual([denied?.target, denied?.code], [callerId, 'ERR_CALLER_NOT_ALLOWED'])
+  const refused = here.records().find(({ event }) => event === 'audit.calls.refused')
+  assert.deepEqual([refused?.target, refused?.reason], [calleeId, 'denied'])
 })
 
 test('a workload that lists no callers is called by nobody, and one that names no callee calls nobody', async () => {

@@ -1,12 +1,14 @@
 import type { CellBinding } from '../capability.ts'
 import { cellModule } from '../cell-module.ts'
 import type { CallsCellConfig, FromCell, IncomingCall, OutgoingAnswer, OutgoingCall, ToCell } from './call-messages.ts'
+import type { CallTally } from './calls-audit.ts'
 import type { IncomingCalls, IncomingCallsOptions } from './incoming-calls.ts'
 import type { OutgoingCalls } from './outgoing-calls.ts'
 
 export type CallsBindingOptions = {
   readonly config: CallsCellConfig
   readonly outgoing: OutgoingCalls
+  readonly tally: CallTally
   /** `undefined`: it offers nothing. */
   readonly openIncoming: (cell: Pick<IncomingCallsOptions, 'enter' | 'cancel'>) => IncomingCalls | undefined
   readonly onRelease: () => void
@@ -96,10 +98,15 @@ export class CallsBinding implements CellBinding {
     })
   }
 
+  gather(): void {
+    this.#options.tally.gather()
+  }
+
   release(): void {
     if (this.#released) return
     this.#released = true
     this.#incoming?.close()
+    this.gather()
     for (const controller of this.#calling.values()) controller.abort(new Error('the component is gone'))
     this.#options.onRelease()
   }

@@ -1,5 +1,6 @@
 import type { Clock } from '../../clock/clock.ts'
 import { HeraldError } from '../../errors/herald-error.ts'
+import { auditedComponent } from '../../identity/audit.ts'
 import type { JwtVerifier } from '../../identity/jwt-verifier.ts'
 import type { ComponentIdentity, SvidSource } from '../../identity/svid-source.ts'
 import type { Lattice } from '../../lattice/lattice.ts'
@@ -7,8 +8,10 @@ import type { Log } from '../../observability/log.ts'
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts'
 import { fingerprintOf } from '../../wit/fingerprint.ts'
 import type { Capability, ListedInterface } from '../capability.ts'
+import { GatheredBindings } from '../gathered-bindings.ts'
 import type { CalledInterface } from './call-messages.ts'
 import { CallerTokens } from './caller-tokens.ts'
+import { auditCallsToLog, type CallsAuditSink, CallTally } from './calls-audit.ts'
 import { CallsBinding } from './calls-binding.ts'
 import { parseCallsEntry } from './calls-config.ts'
 import { IncomingCalls, type OfferedInterface } from './incoming-calls.ts'
@@ -22,20 +25,28 @@ export type CallsCapabilityOptions = {
   readonly lattice?: (() => Lattice) | undefined
   readonly clock: Clock
   readonly log: Log
+  /** Default: the log. */
+  readonly audit?: CallsAuditSink
   /** 0 ≤ x < 1; spreads retries. Default: Math.random. */
   readonly random?: () => number
 }
 
+/** How long calls are counted before they are told, ms. */
+const gatherMs = 5_000
+
 /** Calls between components of different workloads, on one host or several: over NATS, with the caller's JWT-SVID. */
 export function createCallsCapability(options: CallsCapabilityOptions): Capability {
   const { svids, verifier, clock, random = Math.random } = options
-  const open = new Set<CallsBinding>()
+  const { audit = auditCallsToLog(options.log) } = options
+  const open = new GatheredBindings<CallsBinding>({ clock, gatherMs })
   return {
     name: 'calls',
     interfaces: [],
     waits: [],
     servesListed: true,
-    async start() {},
+    async start() {
+      open.start()
+    },
     async configure(component, _entries, { signal, listed = { imports: [], exports: [] } }) {
       using stack = new DisposableStack()
       const lattice = options.lattice?.()
@@ -79,26 +90,25 @@ export function createCallsCapability(options: CallsCapabilityOptions): Capabili
         }
         self = own
       }
+      const tally = new CallTally(auditedComponent(component), audit)
       const owned = stack.move()
       const binding = new CallsBinding({
         config: { imports: listed.imports.map(calledOf), exports: listed.exports.map(calledOf) },
-        outgoing: new OutgoingCalls({ targets, lattice, clock, log, random }),
+        tally,
+        outgoing: new OutgoingCalls({ targets, lattice, clock, log, tally, random }),
         openIncoming: (cell) => {
           if (self === undefined) return undefined
           const tokens = new CallerTokens(self, { verifier, clock })
-          return new IncomingCalls({ self, offered, tokens, lattice, clock, log, ...cell })
+          return new IncomingCalls({ self, offered, tokens, lattice, clock, log, tally, ...cell })
         },
         onRelease: () => {
           open.delete(binding)
           owned.dispose()
         },
       })
-      open.add(binding)
-      return binding
+      return open.add(binding)
     },
-    async [Symbol.asyncDispose]() {
-      for (const binding of [...open]) binding.release()
-    },
+    [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),
   }
 }
 

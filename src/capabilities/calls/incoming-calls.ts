@@ -8,6 +8,7 @@ import { type CallAnswer, type CallHead, type CallRefusal, encodeAnswer, isCallI
 import type { CalledInterface, EndedCall, IncomingCall } from './call-messages.ts'
 import { type CallerPattern, matchesCaller } from './caller-pattern.ts'
 import type { CallerTokens } from './caller-tokens.ts'
+import type { CallTally } from './calls-audit.ts'
 
 /** One interface that others may call. */
 export type OfferedInterface = CalledInterface & {
@@ -26,6 +27,7 @@ export type IncomingCallsOptions = {
   readonly lattice: Lattice
   readonly clock: Clock
   readonly log: Log
+  readonly tally: CallTally
   /** To the cell. */
   readonly enter: (call: IncomingCall) => void
   readonly cancel: (id: number) => void
@@ -129,11 +131,7 @@ export class IncomingCalls {
       caller = await this.#options.tokens.verify(head.token)
     } catch (error) {
       const code = isHeraldError(error) ? error.code : 'ERR_INTERNAL'
-      const { log, self } = this.#options
-      log.warn(
-        { event: 'audit.call.refused', callee: self, code },
-        'a call was refused: its token is not to be believed',
-      )
+      this.#options.tally.add({ kind: 'denied', target: '', code, reason: 'the token is not to be believed' })
       this.#refuse(message, 'denied', `the token is not to be believed (${code})`)
       return
     }
@@ -141,7 +139,7 @@ export class IncomingCalls {
   }
 
   #admit(message: LatticeMessage, head: CallHead, args: Uint8Array, caller: SpiffeId): undefined {
-    const { offered, log, self, clock, enter } = this.#options
+    const { offered, clock, enter } = this.#options
     const allowed = offered.map(({ callers }) => matchesCaller(callers, caller))
     if (!allowed.includes(true)) return this.#denied(message, caller)
     const offer = offered.findIndex(({ name }) => withoutVersion(name) === withoutVersion(head.interface))
@@ -154,10 +152,10 @@ export class IncomingCalls {
     const seen = this.#isSeen(head)
     if (seen === 'full') return this.#refuse(message, 'busy', 'too many calls are remembered')
     if (seen) {
-      log.warn(
-        { event: 'audit.call.repeated', callee: self, caller },
-        'a call was sent a second time, and not made again',
-      )
+      this.#options.tally.add({
+        ...{ kind: 'denied', target: caller, code: 'ERR_CALL_FAILED' },
+        reason: 'the call was sent a second time, and not made again',
+      })
       return this.#refuse(message, 'repeated', 'this call was made already')
     }
     if (this.#inFlightOf[offer]! >= target.maxInFlight)
@@ -175,12 +173,9 @@ export class IncomingCalls {
   }
 
   #denied(message: LatticeMessage, caller: SpiffeId): undefined {
-    const { log, self } = this.#options
-    log.warn(
-      { event: 'audit.call.refused', callee: self, caller, code: 'ERR_CALLER_NOT_ALLOWED' },
-      'a call was refused',
-    )
-    return this.#refuse(message, 'denied', 'this caller is not listed under callers')
+    const reason = 'this caller is not listed under callers'
+    this.#options.tally.add({ kind: 'denied', target: caller, code: 'ERR_CALLER_NOT_ALLOWED', reason })
+    return this.#refuse(message, 'denied', reason)
   }
 
   #isSeen({ id }: CallHead): boolean | 'full' {

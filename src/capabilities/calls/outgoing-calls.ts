@@ -8,6 +8,7 @@ import type { Log } from '../../observability/log.ts'
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts'
 import { type CallAnswer, type CallRefusal, callRefusals, encodeCall, parseAnswer } from './call-frame.ts'
 import type { CalledInterface, CallOutcome, OutgoingCall } from './call-messages.ts'
+import type { CallTally } from './calls-audit.ts'
 
 /** One interface that is served elsewhere. */
 export type CallTarget = CalledInterface & {
@@ -25,6 +26,7 @@ export type OutgoingCallsOptions = {
   readonly lattice: Lattice
   readonly clock: Clock
   readonly log: Log
+  readonly tally: CallTally
   readonly random: () => number
 }
 
@@ -73,7 +75,10 @@ export class OutgoingCalls {
     let askedAgain = false
     for (let attempt = 0; ; attempt++) {
       const answer = await this.#send(target, fn, args, deadline, signal)
-      if (answer.kind === 'returned') return { kind: 'returned', bytes: answer.bytes.slice() }
+      if (answer.kind === 'returned') {
+        this.#options.tally.add({ kind: 'called', target: target.callee })
+        return { kind: 'returned', bytes: answer.bytes.slice() }
+      }
       const pauseMs = retryPausesMs[attempt]
       const mayRetry = !callRefusals[answer.refusal].started && pauseMs !== undefined
       if (mayRetry && answer.refusal === 'denied' && !askedAgain) {
@@ -144,8 +149,9 @@ export class OutgoingCalls {
   }
 
   #told({ callee, name }: CallTarget, refusal: CallRefusal, message: string): Failure {
-    const { log } = this.#options
-    log.warn({ event: 'call.refused', callee, interface: name, refusal, reason: message }, 'a call was not answered')
+    const { log, tally } = this.#options
+    tally.add({ kind: 'refused', target: callee, reason: refusal })
+    log.debug({ event: 'call.refused', callee, interface: name, refusal, reason: message }, 'a call was not answered')
     const as = refusal === 'busy' || refusal === 'stopping' ? 'busy' : refusal === 'deadline' ? 'deadline' : 'failed'
     return failed(as, `${callee} did not answer (${refusal}): ${message}`)
   }
