@@ -229,11 +229,14 @@ export class HttpConnection implements RequestEvents {
     this.#receiving = undefined
     if (broken !== undefined && broken !== this.#current) this.#queue.splice(this.#queue.indexOf(broken), 1)
     if (broken !== undefined && broken === this.#current) {
-      if (broken.ended) this.#endSoon()
-      else if (broken.status === 0) {
+      if (!broken.begun) {
+        // What was answered was answered to no request.
         this.#current = undefined
         broken.lost(new Error('the client broke off its request'))
         this.#sayFailure()
+      } else if (broken.ended) {
+        this.flush()
+        this.#endSoon()
       } else this.#socket.destroy()
     } else if (this.#current === undefined) this.#sayFailure()
   }

@@ -68,6 +68,10 @@ export abstract class HttpTransaction {
   get sent(): boolean {
     return this.#state === 'sent'
   }
+  /** Some of it has been given to the socket. */
+  get begun(): boolean {
+    return this.#streamed || this.#state === 'sent'
+  }
   /** The connection ends with it. */
   get close(): boolean {
     return this.#close
