@@ -400,6 +400,12 @@ export const configSections: readonly ConfigSection[] = [
         'without a request for so long the workload gives its thread back, and the next request waits for another; or `never`',
         { refused: '30', fallback: "the host's `--idle-timeout`" },
       ),
+      key(
+        'listen',
+        '127.0.0.1:9000',
+        'the component that serves HTTP listens there itself, and is reached without the ingress; the host must allow it (`--allow-listen`). Or a port of 127.0.0.1, or `:9000` for all addresses',
+        { refused: 'localhost:9000', fallback: 'only the ingress reaches it' },
+      ),
     ],
     parse: (config) => parseCellSettings([entryOf(cell, config)]),
   },

@@ -70,6 +70,7 @@ const howItRuns: Readonly<Record<string, string>> = {
 
 function urlsOf({ serves }: ComponentStatus, url: string): string[] {
   return serves.flatMap((service) => {
+    if (service.kind === 'listen') return [service.url]
     if (service.kind !== 'http') return []
     return service.hosts === 'any' ? [url] : service.hosts.map((host) => `${url} (Host: ${host})`)
   })

@@ -166,8 +166,10 @@ function componentTable(workloads: readonly FleetWorkload[], { style, wide }: { 
   )
 }
 
-const servesOf = ({ role, httpHosts }: FleetWorkload['components'][number]): string =>
-  role === 'http' ? (httpHosts.length === 0 ? 'nothing' : `http ${httpHosts.join(',')}`) : role
+const servesOf = ({ role, httpHosts, listens }: FleetWorkload['components'][number]): string =>
+  role === 'http'
+    ? [...(httpHosts.length === 0 ? [] : [`http ${httpHosts.join(',')}`]), ...listens].join(' ') || 'nothing'
+    : role
 
 export const httpHostsOf = ({ components }: FleetWorkload): readonly string[] => [
   ...new Set(components.flatMap(({ httpHosts }) => httpHosts)),

@@ -35,6 +35,7 @@ export type HostCommandOptions = CommonOptions &
     readonly lattice: string
     readonly label?: Readonly<Record<string, string>>
     readonly allowHostPath?: readonly string[]
+    readonly allowListen?: readonly string[]
     readonly memoryLimit?: number
     readonly requestTimeout?: number
     readonly idleTimeout?: number
@@ -170,6 +171,11 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
     .option(
       '--allow-host-path <directory>',
       'directories under which hostPath volumes may stand; repeatable; none by default',
+      collect,
+    )
+    .option(
+      '--allow-listen <address>',
+      'where workloads may listen for HTTP themselves, by listen of a herald:cell entry: ADDRESS:PORT, PORT (on 127.0.0.1) or :PORT (on all addresses), a range such as 9000-9099 in place of a port, several with commas; repeatable; none by default',
       collect,
     )
     .addOption(

@@ -6,7 +6,7 @@ import type { SvidSource } from '../identity/svid-source.ts'
 import type { Ingress } from '../ingress/ingress.ts'
 import type { TraceSampling } from '../ingress/request-tracer.ts'
 import type { Lattice } from '../lattice/lattice.ts'
-import { mergeDurations } from '../observability/duration-series.ts'
+import { type DurationPoint, mergeDurations } from '../observability/duration-series.ts'
 import { startHealthServer } from '../observability/health-server.ts'
 import type { Log } from '../observability/log.ts'
 import { createMetrics, type MetricPoint } from '../observability/metrics.ts'
@@ -30,6 +30,8 @@ export interface HostOperations extends AsyncDisposable {
   measureAuthority(authority: SvidAuthority): SvidAuthority
   /** Counts what happened with identities. */
   count(event: TrailEvent): void
+  /** Durations of requests that did not come through the ingress. */
+  countRequests(points: readonly DurationPoint[]): void
   watch(parts: { host: Host; ingress: Ingress; svids: SvidSource; audit: AuditFeed }): void
   watchLattice(lattice: Lattice): void
   /** All that was given on the command line serves. */
@@ -75,6 +77,7 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
       log.error({ event: 'metrics.source_failed', err: error }, 'some metrics could not be read'),
   })
   metrics.addSource(stack.use(createProcessMetrics('control')).source)
+  let direct: readonly DurationPoint[] = []
   let watched: { host: Host; ingress: Ingress } | undefined
 
   /** A guest that does not yield is no failure: its cell is ended. One whose thread cannot be ended is. */
@@ -144,10 +147,13 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
     tracing: telemetry?.tracing,
     measureAuthority: (authority) => measureAuthority(authority, metrics, telemetry?.tracing?.onSpans),
     count: (event) => countAuditEvent(event, metrics),
+    countRequests(points) {
+      direct = mergeDurations([...direct, ...points])
+    },
     watch({ host, ingress, svids, audit }) {
       watched = { host, ingress }
       metrics.addSource(() => workloadPoints(host))
-      metrics.addSource(() => ingressPoints(ingress))
+      metrics.addSource(() => ingressPoints(ingress, direct))
       metrics.addSource(() => [
         { name: 'herald.svid.cached', value: svids.heldCount() },
         { name: 'herald.audit.published', value: audit.counts.published },
@@ -209,12 +215,12 @@ function workloadPoints(host: Host): MetricPoint[] {
   ]
 }
 
-async function ingressPoints(ingress: Ingress): Promise<MetricPoint[]> {
+async function ingressPoints(ingress: Ingress, direct: readonly DurationPoint[]): Promise<MetricPoint[]> {
   const readings = await ingress.measure({ timeoutMs: answerWithinMs })
   const answered = readings.flatMap((reading, index) => (reading === undefined ? [] : [{ ...reading, index }]))
   const sum = (of: 'activeRequests' | 'connections'): number => answered.reduce((total, each) => total + each[of], 0)
   return [
-    ...mergeDurations(answered.flatMap(({ durations }) => durations)).map(
+    ...mergeDurations([...answered.flatMap(({ durations }) => durations), ...direct]).map(
       (point): MetricPoint => ({ name: 'http.server.request.duration', ...point }),
     ),
     { name: 'http.server.active_requests', value: sum('activeRequests'), attributes: { 'url.scheme': 'http' } },

@@ -88,12 +88,17 @@ function toComponent({ name, image, imageDigest, audiences, serves }: ComponentS
     name,
     image,
     imageDigest,
-    role: serves[0]?.kind ?? 'http',
+    role: roleOf(serves),
     httpHosts: serves.flatMap((service) =>
       service.kind !== 'http' ? [] : service.hosts === 'any' ? ['*'] : service.hosts,
     ),
+    listens: serves.flatMap((service) => (service.kind === 'listen' ? [service.url] : [])),
     audiences,
   }
+}
+
+function roleOf([first]: ComponentStatus['serves']): string {
+  return first === undefined || first.kind === 'listen' ? 'http' : first.kind
 }
 
 function toActivity({ id, metrics }: WorkloadStatus, edges: readonly ActivityEdge[]): WorkloadActivity {

@@ -12,6 +12,9 @@ import { lazyRegistryImages } from './lazy-registry-images.ts'
 import { runUntilEnded } from './run-until-ended.ts'
 import { wireHost } from './wire-host.ts'
 
+/** Where a workload may listen itself: nobody else reaches it there. */
+const loopback = ['127.0.0.1', '::1'].map((host) => ({ host, firstPort: 1, lastPort: 65_535 }))
+
 export async function runDev(target: string, options: DevOptions, environment: CliEnvironment): Promise<void> {
   const log = createCommandLog(options, environment)
   using interrupts = listenForInterrupts(() => {
@@ -43,6 +46,7 @@ export async function runDev(target: string, options: DevOptions, environment: C
       environment: undefined,
       labels: {},
       allowedHostPaths: options.allowHostPath ?? [],
+      allowedListen: loopback,
       deniedAddresses: [],
       images: lazyRegistryImages({ log, signal }),
       memoryLimitMb: undefined,

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { systemClock } from '../clock/clock.ts'
 import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
+import type { ComponentService } from '../host/workload-state.ts'
 import { createSpireAuthority } from '../identity/spire/spire-authority.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
 import { loadManifest } from '../manifest/load-manifest.ts'
@@ -10,6 +11,7 @@ import { type CliEnvironment, readRegistryEnvironment, readTelemetryVariables } 
 import type { HostCommandOptions } from './host-command.ts'
 import { listenForInterrupts } from './interrupts.ts'
 import { createOutputTap } from './inventoried-host.ts'
+import { parseAllowListen } from './listen-option.ts'
 import { usesOwnSvids } from './nats-svid-options.ts'
 import { otlpSettings } from './otlp-settings.ts'
 import { openOwnSpiffe } from './own-spiffe.ts'
@@ -35,6 +37,7 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
       hint: 'give --spire-admin-socket PATH or SPIRE_ADMIN_ENDPOINT_SOCKET, or try without SPIRE: herald dev',
     })
   }
+  const allowedListen = parseAllowListen(options.allowListen ?? [])
   using interrupts = listenForInterrupts((name) => log.info({ event: 'host.signal', signal: name }, 'draining'))
   const { signal } = interrupts
   const manifests = await Promise.all(file.map((file) => loadManifest(file, environment)))
@@ -84,6 +87,7 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
       id: options.hostId,
       images: images.source(),
       allowedHostPaths: options.allowHostPath ?? [],
+      allowedListen,
       deniedAddresses: [adminSocketPath.replace(/^unix:(\/\/)?/, '')],
       memoryLimitMb: options.memoryLimit,
       requestTimeoutMs: options.requestTimeout,
@@ -128,7 +132,7 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
       ? `${JSON.stringify({ event: 'ready', hostId: wired.host.id, http: wired.url, health: operations?.url, components: serving, failed: failures.map(toJson) })}\n`
       : serving.length === 0
         ? `Taking work from ${nats?.join(', ')}, serving on ${wired.url}\n`
-        : `Serving ${serving.map(({ workload, component }) => `${workload}/${component}`).join(', ')} on ${wired.url}\n${notServed(failures)}`,
+        : `Serving ${serving.map(({ workload, component }) => `${workload}/${component}`).join(', ')} on ${wired.url}\n${serving.map(listens).join('')}${notServed(failures)}`,
   )
   const { drainTimeout: drainTimeoutMs, drainDelay: drainDelayMs } = options
   if (nats === undefined || connectNats === undefined) {
@@ -156,10 +160,22 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
   await diagnosis
 }
 
+type ComponentStart = {
+  readonly workload: string
+  readonly component: string
+  readonly serves: readonly ComponentService[]
+}
+
 const toJson = ({ workload, error: { code, message, hint, where } }: WorkloadFailure): object => ({
   workload,
   error: { code, message, hint, where },
 })
+
+function listens({ workload, component, serves }: ComponentStart): string {
+  return serves
+    .map((service) => (service.kind === 'listen' ? `${workload}/${component} listens on ${service.url}\n` : ''))
+    .join('')
+}
 
 function notServed(failures: readonly WorkloadFailure[]): string {
   return failures.map(({ workload, error }) => `Not served: ${workload}: ${error.describe()}\n`).join('')

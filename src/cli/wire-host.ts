@@ -15,6 +15,7 @@ import { createSvidSource } from '../identity/svid-source.ts'
 import { createIngress } from '../ingress/create-ingress.ts'
 import { parseSubjectToken } from '../lattice/subjects.ts'
 import { createFileImageSource, type ImageSource } from '../manifest/image-source.ts'
+import type { ListenRange } from '../manifest/listen-range.ts'
 import type { Log } from '../observability/log.ts'
 import { createAuditTrail } from './audit-trail.ts'
 import { createBackedCapabilities } from './backed-capabilities.ts'
@@ -40,6 +41,8 @@ export type WireHostOptions = {
   readonly environment: string | undefined
   readonly labels: Readonly<Record<string, string>>
   readonly allowedHostPaths: readonly string[]
+  /** See `HostOptions.allowedListen`. */
+  readonly allowedListen?: readonly ListenRange[] | undefined
   readonly deniedAddresses: readonly string[]
   readonly memoryLimitMb: number | undefined
   readonly requestTimeoutMs: number | undefined
@@ -102,6 +105,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       clock,
       cacheDir: options.artifactCache,
       onSpans: operations?.tracing?.onSpans,
+      onRequests: operations?.countRequests,
       ...(warmCells !== undefined && { warmCells }),
     }),
   )
@@ -128,6 +132,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
         },
         deniedAddresses: options.deniedAddresses,
         allowedHostPaths: options.allowedHostPaths,
+        ...(options.allowedListen !== undefined && { allowedListen: options.allowedListen }),
         ...(idleTimeoutMs !== undefined && { idleTimeoutMs }),
       },
       { signal },

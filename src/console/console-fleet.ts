@@ -80,6 +80,7 @@ export type ConsoleWorkload = {
     readonly imageDigest: string
     readonly role: string
     readonly httpHosts: readonly string[]
+    readonly listens: readonly string[]
     readonly audiences: readonly string[]
   }[]
 }

@@ -166,7 +166,9 @@ function workloadView(
       image: bounded(component.image),
       digest: bounded(component.imageDigest),
       serves: bounded(
-        component.role === 'http' ? `http ${component.httpHosts.slice(0, viewLimits.list).join(', ')}` : component.role,
+        component.role === 'http'
+          ? `http ${[...component.httpHosts, ...component.listens].slice(0, viewLimits.list).join(', ')}`
+          : component.role,
       ),
       audiences: list(component.audiences),
       spiffeIds: list([

@@ -36,6 +36,8 @@ const heraldComponent = message({
   role: text,
   /** Names it answers to over HTTP; `*` is every one. */
   httpHosts: repeated(text),
+  /** Where it listens itself, as URLs. */
+  listens: repeated(text),
   /** It may ask tokens for these. */
   audiences: repeated(text),
 })

@@ -2,16 +2,19 @@ import type { CellComponent } from './cell-component.ts'
 import { DirectExchange } from './direct-exchange.ts'
 import type { HttpListenOptions } from './engine.ts'
 import { HttpServer } from './http-server.ts'
+import type { ListenerMeter } from './listener-meter.ts'
 
 /** HTTP in the cell's own thread: one component owns the port, every host name is its own. */
 export async function listenInCell(
   component: CellComponent,
   options: HttpListenOptions,
   draining: () => boolean,
+  meter?: ListenerMeter,
 ): Promise<HttpServer> {
   const rules = {
     maxBodyBytes: component.init.limits.maxBodyBytes,
     refusal: () => (draining() ? 'the workload is stopping' : undefined),
+    meter,
     serve: (exchange: DirectExchange) => void component.serve(exchange),
   }
   const server = new HttpServer(

@@ -10,6 +10,7 @@ import { ChannelExchange } from './channel-exchange.ts'
 import { isGuestError, kindOfFailure } from './guest-call.ts'
 import { Lane, LaneSender, type ToCell, type ToIngress } from './http-channel.ts'
 import type { HttpServer } from './http-server.ts'
+import { ListenerMeter } from './listener-meter.ts'
 import { Pulse } from './pulse.ts'
 import { Vitals } from './vitals.ts'
 
@@ -25,6 +26,7 @@ const links = new CapabilityLinks(post, async (component, name, fn, args, option
 const components = new Map<string, CellComponent>()
 const runs = new Map<number, AbortController>()
 const servers: HttpServer[] = []
+let meter: ListenerMeter | undefined
 let draining = false
 let lanesDraining = false
 
@@ -59,12 +61,15 @@ port.on('message', (message: ToCellMain) => {
     case 'drain':
       draining = true
       lanesDraining = message.lanes
-      for (const server of servers) void server.close()
+      if (meter !== undefined) meter.ending = true
+      meter?.flush()
+      void Promise.all(servers.map((server) => server.close())).then(() => post({ kind: 'drained' }))
   }
 })
 
 async function open(cell: CellInit): Promise<void> {
   const vitals = new Vitals(cell.vitals)
+  if (cell.timed) meter = new ListenerMeter((points) => post({ kind: 'requests', points }))
   let opened = false
   const pulse = new Pulse(vitals, (nowMs) => {
     let busy = !opened
@@ -124,7 +129,7 @@ function openLane(name: string, lane: MessagePort): void {
 
 async function listen({ id, component, options }: Extract<ToCellMain, { kind: 'listen' }>): Promise<void> {
   try {
-    const server = await listenInCell(components.get(component)!, options, () => draining)
+    const server = await listenInCell(components.get(component)!, options, () => draining, meter)
     servers.push(server)
     post({ kind: 'listening', id, port: server.port })
   } catch (error) {

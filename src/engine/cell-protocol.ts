@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorCode } from '../errors/error-codes.ts'
+import type { DurationPoint } from '../observability/duration-series.ts'
 import type { FinishedSpan } from '../observability/span.ts'
 import type { HostedMemory } from './core-module.ts'
 import type { ComponentLink, ComponentSpec, ExportCall, ExportResult, HttpListenOptions } from './engine.ts'
@@ -30,6 +31,10 @@ export type FromCellMain =
   | { readonly kind: 'output'; readonly component: string; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | { readonly kind: 'trap'; readonly component: string; readonly reason: string }
   | ({ readonly kind: 'egress-refused'; readonly component: string } & EgressRefusal)
+  /** Of its listeners, since the last time. */
+  | { readonly kind: 'requests'; readonly points: readonly DurationPoint[] }
+  /** All connections of its listeners have ended. */
+  | { readonly kind: 'drained' }
   | { readonly kind: 'listening'; readonly id: number; readonly port?: number; readonly error?: WireError }
   | { readonly kind: 'run-ended'; readonly id: number; readonly exitCode?: number; readonly error?: WireError }
   | { readonly kind: 'call-ended'; readonly id: number; readonly result?: ExportResult; readonly error?: WireError }
@@ -57,6 +62,8 @@ export type CellInit = {
   readonly vitals: SharedArrayBuffer
   /** Whether spans are made of outgoing requests. */
   readonly traced: boolean
+  /** Whether requests of its listeners are timed. */
+  readonly timed: boolean
   readonly components: readonly CellComponentInit[]
 }
 

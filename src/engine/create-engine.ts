@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.ts'
+import type { DurationPoint } from '../observability/duration-series.ts'
 import type { Log } from '../observability/log.ts'
 import type { SpanSink } from '../observability/span.ts'
 import { wasiInterfaces, wasiWaits } from '../wasi/wasi-interfaces.ts'
@@ -24,6 +25,8 @@ export type EngineOptions = {
   readonly warmCells?: number
   /** Gets spans of outgoing requests whose trace is sampled. Default: none are made. */
   readonly onSpans?: SpanSink | undefined
+  /** Gets durations of requests that cells took by listeners of their own, what is new each second. Default: they are not timed. */
+  readonly onRequests?: ((points: readonly DurationPoint[]) => void) | undefined
 }
 
 /** The engine of one host. Everything it started ends with its disposal. */
@@ -107,6 +110,7 @@ class HostEngine implements Engine {
       untouchedGlue,
       restartPausesMs: this.#options.restartPausesMs ?? defaultRestartPausesMs,
       onSpans: this.#options.onSpans,
+      onRequests: this.#options.onRequests,
       onClose: () => this.#cells.delete(cell),
     })
     this.#cells.add(cell)

@@ -1,6 +1,7 @@
 import type { BodySink, BodySource } from '../wasi/http-exchange.ts'
 import type { HttpConnection } from './http-connection.ts'
 import { HttpTransaction } from './http-transaction.ts'
+import type { ListenerMeter } from './listener-meter.ts'
 import type { PlainAnswer } from './plain-answer.ts'
 import type { RequestHead } from './request-head.ts'
 import { readRequestHead } from './request-head.ts'
@@ -13,6 +14,8 @@ export type DirectRules = {
   /** Why no request is taken now. */
   refusal(): string | undefined
   serve(exchange: DirectExchange): void
+  /** Absent: requests are not timed. */
+  readonly meter?: ListenerMeter | undefined
 }
 
 /** A request's body that waits for the guest; the client is held back above. */
@@ -29,6 +32,7 @@ export class DirectExchange extends HttpTransaction implements ServedExchange, B
   #gone: Error | undefined
   #refusal: PlainAnswer | undefined
   #written = 0
+  #startMs: number | undefined
 
   constructor(connection: HttpConnection, request: ParsedRequest, rules: DirectRules) {
     super(connection, request)
@@ -42,7 +46,8 @@ export class DirectExchange extends HttpTransaction implements ServedExchange, B
   }
 
   override start(): void {
-    const { maxBodyBytes } = this.#rules
+    const { maxBodyBytes, meter } = this.#rules
+    if (meter !== undefined) this.#startMs = performance.now()
     const stopping = this.#rules.refusal()
     const { contentLength = 0, expectsContinue = false } = this.#head ?? {}
     if (stopping !== undefined)
@@ -93,6 +98,10 @@ export class DirectExchange extends HttpTransaction implements ServedExchange, B
     this.#source?.fail(reason)
     this.#controller?.abort(reason)
     this.onGone?.(reason)
+  }
+
+  protected override onDone(status: number): void {
+    if (this.#startMs !== undefined) this.#rules.meter?.record(this.method, status, performance.now() - this.#startMs)
   }
 
   respond(status: number, headers: HeaderPairs): BodySink {

@@ -32,7 +32,7 @@ export abstract class HttpTransaction {
   /** Bytes that its Content-Length still promises; `undefined`: it has none. */
   #promised: number | undefined
   #chunked = false
-  /** Its head was sent before it was complete. */
+  /** Its head was sent. */
   #streamed = false
   #close = false
   #ready: PromiseWithResolvers<void> | undefined
@@ -53,6 +53,8 @@ export abstract class HttpTransaction {
   abstract onReceived(trailers: readonly string[]): void
   /** The client is gone before the response was complete. */
   protected abstract onLost(reason: Error): void
+  /** Nothing more happens with it. @param status of the response, also of one that was broken off; 499: none had begun */
+  protected onDone(_status: number): void {}
   /** The client is to send no more of the body for now. */
   abstract get full(): boolean
 
@@ -151,18 +153,18 @@ export abstract class HttpTransaction {
 
   /** The client must see that the response is not complete. */
   protected breakOff(): void {
-    this.#state = 'sent'
     this.#chunks = []
     this.#wake()
+    this.#done()
     this.#connection.breakOff(this.#promised === undefined && !this.#chunked)
   }
 
   /** The connection is lost. */
   lost(reason: Error): void {
     if (this.ended) return
-    this.#state = 'sent'
     this.#chunks = []
     this.#wake()
+    this.#done()
     this.onLost(reason)
   }
 
@@ -219,7 +221,8 @@ export abstract class HttpTransaction {
     const body = more.length === 0 ? first : Buffer.concat(this.#chunks)
     this.#chunks = []
     if (!this.#begin(body?.byteLength ?? 0)) return
-    this.#state = 'sent'
+    this.#streamed = true
+    this.#done()
     if (body === undefined || body.byteLength === 0 || this.#bodyless) return
     if (body.byteLength <= shortBodyBytes) this.#connection.text(latin1(body))
     else this.#connection.bytes(body)
@@ -259,7 +262,7 @@ export abstract class HttpTransaction {
       return
     }
     if (this.#chunked) this.#connection.text(`0\r\n${trailers}\r\n`)
-    this.#state = 'sent'
+    this.#done()
     this.#wake()
   }
 
@@ -279,6 +282,12 @@ export abstract class HttpTransaction {
     this.onBroken(reason)
     this.flush()
     return false
+  }
+
+  #done(): void {
+    if (this.#state === 'sent') return
+    this.#state = 'sent'
+    this.onDone(this.#streamed ? this.#status : 499)
   }
 
   #wake(): void {

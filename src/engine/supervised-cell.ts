@@ -2,6 +2,7 @@ import type { MessagePort, Worker } from 'node:worker_threads'
 import type { ErrorCode } from '../errors/error-codes.ts'
 import { errorCodes } from '../errors/error-codes.ts'
 import { HeraldError } from '../errors/herald-error.ts'
+import type { DurationPoint } from '../observability/duration-series.ts'
 import type { Log } from '../observability/log.ts'
 import type { SpanSink } from '../observability/span.ts'
 import { CapabilityBroker } from './capability-broker.ts'
@@ -34,6 +35,7 @@ export type CellDependencies = {
   readonly restartPausesMs: readonly number[]
   /** Gets spans of outgoing requests; without it none are made. */
   readonly onSpans: SpanSink | undefined
+  readonly onRequests: ((points: readonly DurationPoint[]) => void) | undefined
   onClose(): void
 }
 
@@ -63,6 +65,8 @@ export class SupervisedCell implements Cell {
   /** The end of the thread of a cell that was parked. */
   #parked: Promise<unknown> | undefined
   #waking: Promise<void> | undefined
+  /** Clients of its own listeners may wait for answers that no call is in progress for any more. */
+  #listenersOpen = false
   #unpark: (() => void) | undefined
   #watchdogKills = 0
   #egressRefusals = 0
@@ -117,6 +121,7 @@ export class SupervisedCell implements Cell {
     if (this.#state.kind !== 'serving') throw ended(`the cell is ${this.#state.kind}`)
     const { port } = await this.#listen(component, options)
     this.#listeners.push({ component, options: { ...options, port } })
+    this.#listenersOpen = true
     return { port }
   }
 
@@ -203,7 +208,7 @@ export class SupervisedCell implements Cell {
 
   #busy(): boolean {
     const awaited = this.#gates.open && this.#gates.routesGone
-    return awaited || this.#waking !== undefined || this.#working()
+    return awaited || this.#waking !== undefined || this.#working() || this.#listenersOpen
   }
 
   /** Calls are in progress. */
@@ -298,6 +303,7 @@ export class SupervisedCell implements Cell {
         deniedAddresses: this.#spec.deniedAddresses,
         vitals: this.#vitals.buffer,
         traced: this.#deps.onSpans !== undefined,
+        timed: this.#deps.onRequests !== undefined,
         components: this.#deps.components,
       },
     })
@@ -383,6 +389,12 @@ export class SupervisedCell implements Cell {
         return void this.#broker.request(message)
       case 'spans':
         this.#deps.onSpans?.(message.spans)
+        return
+      case 'requests':
+        this.#deps.onRequests?.(message.points)
+        return
+      case 'drained':
+        this.#listenersOpen = false
         return
       case 'capability-abort':
         this.#broker.abort(message.id)

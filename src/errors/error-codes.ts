@@ -57,6 +57,14 @@ export const errorCodes = {
     exitCode: 2,
     meaning: 'A workload of another namespace answers to the same HTTP host on this host.',
   },
+  ERR_WORKLOAD_LISTEN_DENIED: {
+    exitCode: 2,
+    meaning: 'A workload asks for an address of its own for HTTP that the host does not allow.',
+  },
+  ERR_WORKLOAD_LISTEN_TAKEN: {
+    exitCode: 2,
+    meaning: 'Another workload of this host listens on the address that a workload asks for.',
+  },
   ERR_WORKLOAD_NOTHING_TO_RUN: {
     exitCode: 2,
     meaning:

@@ -1,12 +1,16 @@
 import type { Cell } from '../engine/engine.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import { parseAudiences } from '../manifest/audiences.ts'
+import { type CellSettings, parseCellSettings } from '../manifest/cell-settings.ts'
 import type { HostInterface } from '../manifest/host-interface.ts'
+import { listenRangeText } from '../manifest/listen-range.ts'
 import type { Workload } from '../manifest/workload.ts'
 import { callExport, type ExportAnswer, type ExportRequest } from './call-export.ts'
 import type { HostOptions, StopOptions } from './host.ts'
 import type { HostClaims } from './host-claims.ts'
 import { exposeHttp, type HttpExposure } from './http-exposure.ts'
+import type { ListenClaims } from './listen-claims.ts'
+import { listeningComponent } from './listening-component.ts'
 import { type PreparedComponent, prepareComponents } from './prepare-components.ts'
 import { type Replica, startReplica } from './start-replica.ts'
 import { superviseService } from './supervise-service.ts'
@@ -34,9 +38,9 @@ export interface Deployment {
 export function createDeployment(
   workload: Workload,
   id: string,
-  options: HostOptions & { readonly claims: HostClaims },
+  options: HostOptions & { readonly claims: HostClaims; readonly listenClaims: ListenClaims },
 ): Deployment {
-  const { clock, ingress, claims } = options
+  const { clock, ingress, claims, listenClaims } = options
   const log = options.log.child({ workload: workload.name, namespace: workload.namespace, workloadId: id })
   const now = (): Date => new Date(clock.nowMs())
   const ending = new AbortController()
@@ -46,6 +50,7 @@ export function createDeployment(
   const exitCodes: Record<string, number> = {}
   const replicas: Replica[] = []
   const routes: Disposable[] = []
+  let ownAddress: Disposable | undefined
   let components: readonly ComponentStatus[] = []
   let callable: readonly PreparedComponent[] = []
   let state: WorkloadState = { kind: 'starting', since: now() }
@@ -66,6 +71,7 @@ export function createDeployment(
       // A service never ends by itself: waiting for it would use up every drain.
       serviceEnding.abort(new HeraldError('ERR_HOST_DRAINING', `workload ${workload.name} is ending`))
       const results = await Promise.allSettled(replicas.map((replica) => replica.close({ drainTimeoutMs })))
+      ownAddress?.[Symbol.dispose]()
       ending.abort(new HeraldError('ERR_HOST_DRAINING', `workload ${workload.name} has ended`))
       for (const result of results) {
         if (result.status === 'rejected')
@@ -84,16 +90,24 @@ export function createDeployment(
 
   const begin = async (signal: AbortSignal): Promise<void> => {
     log.info({ event: 'workload.starting', replicas: workload.replicas }, 'starting')
+    const { listen } = parseCellSettings(workload.hostInterfaces)
+    // Before anything is fetched: most are refused here.
+    if (listen !== undefined) {
+      const { namespace, name: workloadName } = workload
+      ownAddress = await listenClaims.claim({ namespace, workloadName, address: listen })
+    }
     const prepared = await prepareComponents(workload, id, options, { signal })
     callable = prepared
     const http = exposeHttp(
       prepared.filter(({ role }) => role === 'http').map(({ facts }) => facts.componentName),
       workload.hostInterfaces,
+      { listens: listen !== undefined },
     )
+    const listening = listen && { ...listen, component: listeningComponent(workload.name, prepared) }
     for (const message of [...prepared.flatMap(({ warnings }) => warnings), ...http.warnings]) {
       log.warn({ event: 'workload.warning' }, message)
     }
-    components = prepared.map((component) => toStatus(component, http.exposures))
+    components = prepared.map((component) => toStatus(component, http.exposures, listening))
     const context = {
       engine: options.engine,
       log,
@@ -106,6 +120,7 @@ export function createDeployment(
       replicas.push(replica)
       watchCell(replica.cell)
     }
+    if (listening !== undefined) await listenItself(listening)
     signal.throwIfAborted()
     if (workload.replicas === 0) log.warn({ event: 'workload.warning' }, 'replicas is 0: nothing runs')
     else for (const exposure of mergeHosts(http.exposures)) addRoutes(exposure)
@@ -121,6 +136,16 @@ export function createDeployment(
     routes.push(claims.claim({ namespace: workload.namespace, workloadName: workload.name, hosts }))
     for (const { cell } of replicas)
       routes.push(ingress.route({ hosts: hosts === 'any' ? '*' : hosts, cell, component }))
+  }
+
+  /** In all its cells: the system shares the connections out among them. */
+  const listenItself = async ({ component, host, port }: Listening): Promise<void> => {
+    for (const { cell } of replicas) {
+      if (cell.listenHttp === undefined)
+        throw new HeraldError('ERR_INGRESS_LISTEN', 'cells of this engine do not listen')
+      await cell.listenHttp(component, { ...listenerLimits, host, port })
+    }
+    log.info({ event: 'workload.listening', component, host, port }, 'it listens itself')
   }
 
   const watchCell = (cell: Cell): void => {
@@ -142,7 +167,11 @@ export function createDeployment(
   const runAll = async (prepared: readonly PreparedComponent[], exposures: readonly HttpExposure[]): Promise<void> => {
     const runs = prepared.filter(({ role }) => role === 'run')
     const service = prepared.find(({ role }) => role === 'service')
-    const serves = exposures.length > 0 || service !== undefined || prepared.some(({ role }) => role === 'handler')
+    const serves =
+      exposures.length > 0 ||
+      ownAddress !== undefined ||
+      service !== undefined ||
+      prepared.some(({ role }) => role === 'handler')
     const tasks = replicas.flatMap(({ cell }) => [
       ...runs.map((component) => runOnce(cell, component)),
       ...(service === undefined ? [] : [runService(cell, service)]),
@@ -250,7 +279,16 @@ export function createDeployment(
   }
 }
 
-function toStatus({ facts, role, grants }: PreparedComponent, exposures: readonly HttpExposure[]): ComponentStatus {
+/** As the ingress has them. */
+const listenerLimits = { maxHeaderBytes: 16_384, keepAliveTimeoutMs: 75_000, maxConnections: 10_000 }
+
+type Listening = NonNullable<CellSettings['listen']> & { readonly component: string }
+
+function toStatus(
+  { facts, role, grants }: PreparedComponent,
+  exposures: readonly HttpExposure[],
+  listening: Listening | undefined,
+): ComponentStatus {
   return {
     name: facts.componentName,
     image: facts.image,
@@ -259,11 +297,18 @@ function toStatus({ facts, role, grants }: PreparedComponent, exposures: readonl
     audiences: grants.flatMap(({ entries }) => entries.flatMap(audiencesOf)),
     serves:
       role === 'http'
-        ? mergeHosts(exposures)
-            .filter(({ component }) => component === facts.componentName)
-            .map(({ hosts }) => ({ kind: 'http', hosts }))
+        ? [
+            ...mergeHosts(exposures)
+              .filter(({ component }) => component === facts.componentName)
+              .map(({ hosts }) => ({ kind: 'http' as const, hosts })),
+            ...(listening === undefined ? [] : [{ kind: 'listen' as const, url: listenerUrl(listening) }]),
+          ]
         : [{ kind: role }],
   }
+}
+
+function listenerUrl({ host, port }: Listening): string {
+  return `http://${listenRangeText({ host, firstPort: port, lastPort: port })}`
 }
 
 function audiencesOf({ namespace, package: name, config }: HostInterface): readonly string[] {

@@ -4,12 +4,14 @@ import type { Clock } from '../clock/clock.ts'
 import type { ComponentLimits, Engine } from '../engine/engine.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { ImageSource } from '../manifest/image-source.ts'
+import type { ListenRange } from '../manifest/listen-range.ts'
 import type { Workload } from '../manifest/workload.ts'
 import type { Log } from '../observability/log.ts'
 import type { ExportAnswer, ExportRequest } from './call-export.ts'
 import { createDeployment, type Deployment } from './deployment.ts'
 import { createHostClaims } from './host-claims.ts'
 import type { HttpRouter } from './http-router.ts'
+import { createListenClaims } from './listen-claims.ts'
 import { checkPlacement } from './placement.ts'
 import type { FinalState, WorkloadState, WorkloadStatus } from './workload-state.ts'
 
@@ -35,6 +37,8 @@ export type HostOptions = {
   readonly deniedAddresses?: readonly string[]
   /** Directories under which hostPath volumes may stand. Default: none, such volumes are refused. */
   readonly allowedHostPaths?: readonly string[]
+  /** Addresses on which workloads may listen for HTTP themselves. Default: none, workloads that ask are refused. */
+  readonly allowedListen?: readonly ListenRange[]
 }
 
 export type DeployOptions = {
@@ -88,6 +92,7 @@ export async function createHost(options: HostOptions, { signal }: { signal: Abo
 
   const deployments = new Map<string, Deployment>()
   const claims = createHostClaims(log)
+  const listenClaims = createListenClaims(options.allowedListen ?? [])
   let draining = false
 
   const deploymentOf = (workloadId: string): Deployment => {
@@ -124,7 +129,7 @@ export async function createHost(options: HostOptions, { signal }: { signal: Abo
         })
       }
       checkPlacement(workload, { id, environment: options.environment, labels: options.labels })
-      const deployment = createDeployment(workload, workloadId, { ...options, images, claims })
+      const deployment = createDeployment(workload, workloadId, { ...options, images, claims, listenClaims })
       deployments.set(workloadId, deployment)
       await deployment.start({ signal: deploySignal })
       return {

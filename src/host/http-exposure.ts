@@ -8,11 +8,13 @@ export type HttpExposure = { readonly component: string; readonly hosts: readonl
  * Which component answers which hosts: the one that exports `wasi:http/incoming-handler`, under the hosts of the workload's `wasi:http`
  * entries that list `incoming-handler`. With several such components an entry's `name` says which. Without an entry nothing
  * is exposed.
+ * @param options `listens`: the workload is reached without the ingress, too.
  * @throws ERR_WORKLOAD_HTTP_AMBIGUOUS, ERR_MANIFEST_INVALID
  */
 export function exposeHttp(
   handlers: readonly string[],
   hostInterfaces: readonly HostInterface[],
+  { listens = false }: { listens?: boolean } = {},
 ): { readonly exposures: readonly HttpExposure[]; readonly warnings: readonly string[] } {
   const entries = hostInterfaces.filter(
     ({ namespace, package: name, interfaces }) =>
@@ -45,7 +47,7 @@ export function exposeHttp(
     )
   })
   for (const handler of handlers) {
-    if (exposures.some(({ component }) => component === handler)) continue
+    if (listens || exposures.some(({ component }) => component === handler)) continue
     warnings.push(
       `${handler} exports wasi:http/incoming-handler, but no wasi:http entry in hostInterfaces exposes it: it answers nobody`,
     )

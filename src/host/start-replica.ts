@@ -70,7 +70,7 @@ export async function startReplica(
       links,
     })
   }
-  const { idleTimeoutMs = defaults.idleTimeoutMs } = parseCellSettings(workload.hostInterfaces)
+  const { idleTimeoutMs = defaults.idleTimeoutMs, listen } = parseCellSettings(workload.hostInterfaces)
   const cell = stack.use(
     await engine.startCell(
       {
@@ -79,7 +79,8 @@ export async function startReplica(
         tenant: workload.namespace,
         components: specs,
         deniedAddresses,
-        ...(!actsByItself(components) && { idleTimeoutMs }),
+        // A listener needs its thread.
+        ...(listen === undefined && !actsByItself(components) && { idleTimeoutMs }),
       },
       { signal },
     ),

@@ -44,6 +44,8 @@ export type ComponentStatus = {
 export type ComponentService =
   /** `hosts`: the names it answers to. */
   | { readonly kind: 'http'; readonly hosts: readonly string[] | 'any' }
+  /** It listens itself: `http://127.0.0.1:9000`, whatever the Host header says. */
+  | { readonly kind: 'listen'; readonly url: string }
   /** Runs once, to completion. */
   | { readonly kind: 'run' }
   /** Capabilities call it: messages, for one. */

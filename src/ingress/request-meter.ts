@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type DurationPoint, DurationSeries } from '../observability/duration-series.ts'
+import type { DurationPoint } from '../observability/duration-series.ts'
 import { createEventLoopMeter, type EventLoopReading } from '../observability/event-loop-meter.ts'
-import { shownMethod } from '../observability/shown-method.ts'
+import { RequestDurations } from '../observability/request-durations.ts'
 
 /** What one ingress thread has seen: durations since its start, all else at present. */
 export type IngressReading = {
@@ -14,7 +14,7 @@ export type IngressReading = {
 
 /** Times the requests of one ingress thread, and its event loop. */
 export class RequestMeter {
-  readonly #durations = new DurationSeries()
+  readonly #durations = new RequestDurations()
   readonly #eventLoop = createEventLoopMeter()
   #active = 0
 
@@ -23,14 +23,8 @@ export class RequestMeter {
     this.#active += 1
     response.once('close', () => {
       this.#active -= 1
-      const method = shownMethod(request.method)
-      // As nginx counts it: there was nobody to answer.
       const status = response.headersSent ? response.statusCode : 499
-      this.#durations.record(`${method} ${status}`, (performance.now() - startMs) / 1000, () => ({
-        'http.request.method': method,
-        'http.response.status_code': status,
-        'url.scheme': 'http',
-      }))
+      this.#durations.record(request.method, status, performance.now() - startMs)
     })
   }
 

@@ -1,5 +1,6 @@
 import { HeraldError } from '../errors/herald-error.ts'
 import type { HostInterface } from './host-interface.ts'
+import { parseListenRange } from './listen-range.ts'
 
 /** How the cell of a workload is to be kept, from its `herald:cell/settings` entry; what is absent is the host's to say. */
 export type CellSettings = {
@@ -7,6 +8,8 @@ export type CellSettings = {
   readonly idleTimeoutMs?: number
   /** Cap on each linear memory of its components, MiB. */
   readonly memoryLimitMb?: number
+  /** Its component that serves HTTP listens there itself, if the host allows it; `0.0.0.0`: on all addresses. */
+  readonly listen?: { readonly host: string; readonly port: number }
 }
 
 type Setting = { readonly hint: string; readonly read: (text: string) => CellSettings | undefined }
@@ -19,6 +22,15 @@ const settings: Readonly<Record<string, Setting>> = {
     read(text) {
       const memoryLimitMb = Number(/^([1-9]\d{0,3})Mi$/.exec(text)?.[1])
       return memoryLimitMb <= 4096 ? { memoryLimitMb } : undefined
+    },
+  },
+  listen: {
+    hint: 'a port from 1 to 65535 (on 127.0.0.1), ADDRESS:PORT, or :PORT for all addresses',
+    read(text) {
+      const { host, firstPort, lastPort } = parseListenRange(text) ?? {}
+      return host !== undefined && firstPort !== undefined && firstPort === lastPort
+        ? { listen: { host, port: firstPort } }
+        : undefined
     },
   },
   'idle-timeout': {

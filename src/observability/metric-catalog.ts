@@ -21,7 +21,8 @@ export const metricCatalog = {
   'http.server.request.duration': {
     kind: 'histogram',
     unit: 's',
-    description: 'Time from the head of a request to the end of its response, at the ingress.',
+    description:
+      'Time from the head of a request to the end of its response, at the ingress or at an address of the workload itself.',
     attributes: {
       'http.request.method': 'a method of RFC 9110, PATCH, or `_OTHER`',
       'http.response.status_code': 'as sent; 499 when the client left before the answer began',
