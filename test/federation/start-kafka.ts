@@ -73,7 +73,7 @@ export async function startKafka({ properties, javaOptions }: KafkaOptions): Pro
   const log4j = join(directory, 'log4j2.yaml')
   writeFileSync(
     log4j,
-    'Configuration: {Appenders: {Console: {name: out}}, Loggers: {Root: {level: warn, AppenderRef: {ref: out}}}}\n',
+    'Configuration: {Appenders: {Console: {name: out}}, Loggers: {Root: {level: error, AppenderRef: {ref: out}}}}\n',
   )
   const java = [
     ...['-Xms64m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', `-Dlog4j2.configurationFile=${log4j}`],
