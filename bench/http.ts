@@ -75,6 +75,8 @@ export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {
   const atLeast = (value: number) => ({ comparison: '≥', value }) as const
   results.push(summarize('cell behind the ingress over bare', 'ratio', ratio(contenders[1]!.name), atLeast(0.35)))
   results.push(summarize('cell listens itself over bare', 'ratio', ratio(contenders[2]!.name), atLeast(0.8)))
+  const byCpu = samples.get(contenders[2]!.name)!.map(({ cpuUs }, round) => bare[round]!.cpuUs / cpuUs)
+  results.push(summarize('cell listens itself over bare, by CPU', 'ratio', byCpu, atLeast(0.8)))
   results.push(summarize('instance per request over bare', 'ratio', ratio(contenders[3]!.name)))
   return results
 }
