@@ -34,37 +34,22 @@ export interface AuditTrail {
 
 export function createAuditTrail(log: Log): AuditTrail {
   const listeners: ((event: TrailEvent) => void)[] = []
-  const tell = (event: TrailEvent): void => {
-    for (const listener of listeners) listener(event)
-  }
-  const toLog = {
-    identity: auditToLog(log),
-    credentials: auditCredentialsToLog(log),
-    egress: auditEgressToLog(log),
-    heraldIdentity: auditHeraldIdentityToLog(log),
-    calls: auditCallsToLog(log),
+  const sink = <Event extends TrailEvent['event']>(
+    toLog: (event: Event) => void,
+    told: (event: Event) => TrailEvent,
+  ) => {
+    return (event: Event): void => {
+      toLog(event)
+      const trailed = told(event)
+      for (const listener of listeners) listener(trailed)
+    }
   }
   return {
-    identity(event) {
-      toLog.identity(event)
-      tell({ area: 'identity', event })
-    },
-    credentials(event) {
-      toLog.credentials(event)
-      tell({ area: 'credentials', event })
-    },
-    egress(event) {
-      toLog.egress(event)
-      tell({ area: 'egress', event })
-    },
-    heraldIdentity(event) {
-      toLog.heraldIdentity(event)
-      tell({ area: 'herald-identity', event })
-    },
-    calls(event) {
-      toLog.calls(event)
-      tell({ area: 'calls', event })
-    },
+    identity: sink(auditToLog(log), (event) => ({ area: 'identity', event })),
+    credentials: sink(auditCredentialsToLog(log), (event) => ({ area: 'credentials', event })),
+    egress: sink(auditEgressToLog(log), (event) => ({ area: 'egress', event })),
+    heraldIdentity: sink(auditHeraldIdentityToLog(log), (event) => ({ area: 'herald-identity', event })),
+    calls: sink(auditCallsToLog(log), (event) => ({ area: 'calls', event })),
     onEvent: (listener) => void listeners.push(listener),
   }
 }
