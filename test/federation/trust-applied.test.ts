@@ -9,7 +9,6 @@ import { buildServer } from '../../scripts/servers/build-server.ts'
 import { runProgram } from '../../scripts/servers/run-program.ts'
 import { parseCalloutPolicy, permissionOf } from '../../src/callout/callout-policy.ts'
 import { sha256Hex, signAws } from '../../src/federation/aws-signature.ts'
-import type { TrustPolicy } from '../../src/federation/trust/trust-builder.ts'
 import { trustPolicy } from '../../src/federation/trust/trust-policy.ts'
 import { trustScript } from '../../src/federation/trust/trust-script.ts'
 import { inboxPrefixOf } from '../../src/lattice/subjects.ts'
@@ -19,6 +18,7 @@ import { type Minio, startMinio } from '../support/minio.ts'
 import { startNats } from '../support/nats.ts'
 import { type Spire, startSpire } from '../support/spire.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { policyFile } from './policy-file.ts'
 
 const component = 'spiffe://example.org/default/api-gateway'
 const neighbour = 'spiffe://example.org/default/neighbour'
@@ -29,12 +29,6 @@ before(async () => {
 after(async () => {
   await spire[Symbol.asyncDispose]()
 })
-
-function fileOf(policy: TrustPolicy, path: string): string {
-  const step = policy.steps.find((candidate) => candidate.kind === 'file' && candidate.path === path)
-  assert.ok(step?.kind === 'file', `the policy has a file ${path}`)
-  return step.text
-}
 
 test('what trust spire prints, run as it is, makes the entry in a real SPIRE server', async () => {
   const policy = trustPolicy('spire', {
@@ -59,7 +53,7 @@ test('what trust spire prints, run as it is, makes the entry in a real SPIRE ser
 test('what trust minio prints lets the one component read the one bucket of a real MinIO, and nobody else', async () => {
   const policy = trustPolicy('minio', { spiffeId: component, issuer: spire.issuer, settings: { bucket: 'stories' } })
   const environment = new Map(
-    fileOf(policy, 'minio.env')
+    policyFile(policy, 'minio.env')
       .split('\n')
       .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const),
   )
@@ -68,7 +62,7 @@ test('what trust minio prints lets the one component read the one bucket of a re
     clientId: environment.get('MINIO_IDENTITY_OPENID_CLIENT_ID') ?? '',
     rolePolicy: environment.get('MINIO_IDENTITY_OPENID_ROLE_POLICY') ?? '',
   })
-  await addPolicy(minio, environment.get('MINIO_IDENTITY_OPENID_ROLE_POLICY') ?? '', fileOf(policy, 'policy.json'))
+  await addPolicy(minio, environment.get('MINIO_IDENTITY_OPENID_ROLE_POLICY') ?? '', policyFile(policy, 'policy.json'))
   await minio.makeBucket('stories')
   await minio.putObject('stories', 'once.txt', 'once upon a time')
   await minio.makeBucket('secrets')
@@ -95,7 +89,7 @@ test('the trust policy that trust aws prints lets in the one SPIFFE ID and audie
     issuer: spire.issuer,
     audience: 'sts.amazonaws.com',
     subjects: [],
-    trustPolicy: JSON.parse(fileOf(policy, 'trust-policy.json')),
+    trustPolicy: JSON.parse(policyFile(policy, 'trust-policy.json')),
   })
   const assume = async (spiffeId: string, audience: string) => {
     using stack = new DisposableStack()
@@ -125,9 +119,9 @@ test('a real nats-server accepts the configuration that trust nats prints, and t
       publish: ['orders.>'],
     },
   })
-  await using nats = await startNats({ config: fileOf(policy, 'nats-auth.conf') })
+  await using nats = await startNats({ config: policyFile(policy, 'nats-auth.conf') })
   assert.match(nats.logs(), /Server is ready/)
-  const callout = parseCalloutPolicy(fileOf(policy, 'policy.yaml'), 'policy.yaml')
+  const callout = parseCalloutPolicy(policyFile(policy, 'policy.yaml'), 'policy.yaml')
   const { account, publish, subscribe } = permissionOf(callout, parseSpiffeId(component))
   assert.deepEqual(
     { account, publish, audience: callout.audience },

@@ -3,20 +3,15 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { lastLines, runProgram } from '../../scripts/servers/run-program.ts'
-import type { TrustPolicy } from '../../src/federation/trust/trust-builder.ts'
 import { trustPolicy } from '../../src/federation/trust/trust-policy.ts'
 import { type Spire, startSpire } from '../support/spire.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { forgeSubject } from './forge-subject.ts'
+import { policyFile } from './policy-file.ts'
 import { type Kafka, startKafka } from './start-kafka.ts'
 
 const component = 'spiffe://example.org/default/api-gateway'
 const temporary = temporaryDirectory()
-
-function fileOf(policy: TrustPolicy, path: string): string {
-  const step = policy.steps.find((candidate) => candidate.kind === 'file' && candidate.path === path)
-  assert.ok(step?.kind === 'file', `the policy has a file ${path}`)
-  return step.text
-}
 
 suite('what trust kafka prints, on a real broker', () => {
   let spire: Spire
@@ -37,8 +32,8 @@ suite('what trust kafka prints, on a real broker', () => {
         },
       })
     const policy = policyFor('localhost:9092')
-    const javaOptions = fileOf(policy, 'kafka.env').trim().replace('KAFKA_OPTS=', '').split(' ')
-    kafka = await startKafka({ properties: fileOf(policy, 'server.properties'), javaOptions })
+    const javaOptions = policyFile(policy, 'kafka.env').trim().replace('KAFKA_OPTS=', '').split(' ')
+    kafka = await startKafka({ properties: policyFile(policy, 'server.properties'), javaOptions })
     for (const topic of ['orders', 'secrets']) {
       const to = ['--bootstrap-server', kafka.adminAt, '--topic', topic]
       await must(kafka.run('kafka-console-producer.sh', to, { input: `of ${topic}\n` }))
@@ -110,12 +105,7 @@ suite('what trust kafka prints, on a real broker', () => {
     const another = await consume('orders', component, { audience: 'elsewhere' })
     assert.ok(/SaslAuthenticationException|Authentication failed/.test(another.output), lastLines(another.output))
     const altered = await consume('orders', component, {
-      alter(token) {
-        const [head, payload = '', signature] = token.split('.')
-        const claims = JSON.parse(Buffer.from(payload, 'base64url').toString())
-        const forged = Buffer.from(JSON.stringify({ ...claims, sub: `${component}2` })).toString('base64url')
-        return `${head}.${forged}.${signature}`
-      },
+      alter: (token) => forgeSubject(token, `${component}2`),
     })
     assert.ok(/SaslAuthenticationException|Authentication failed/.test(altered.output), lastLines(altered.output))
     assert.doesNotMatch(another.stdout + altered.stdout, /of orders/)

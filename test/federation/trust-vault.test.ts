@@ -9,6 +9,7 @@ import { trustScript } from '../../src/federation/trust/trust-script.ts'
 import { parseJwtSvid } from '../../src/spiffe/jwt-svid.ts'
 import { type Spire, startSpire } from '../support/spire.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { forgeSubject } from './forge-subject.ts'
 import { startVault, type Vault } from './start-vault.ts'
 
 const component = 'spiffe://example.org/default/api-gateway'
@@ -81,12 +82,7 @@ suite('what trust vault prints, on a real Vault', () => {
     await assert.rejects(trade({ path: 'kv/other' }), refused)
     await assert.rejects(trade({ spiffeId: 'spiffe://example.org/default/neighbour' }), refused)
     await assert.rejects(trade({ aud: 'https://other.example.org' }), refused)
-    const alter = (token: string): string => {
-      const [head, payload = '', signature] = token.split('.')
-      const claims = JSON.parse(Buffer.from(payload, 'base64url').toString())
-      const forged = Buffer.from(JSON.stringify({ ...claims, sub: component })).toString('base64url')
-      return `${head}.${forged}.${signature}`
-    }
+    const alter = (token: string) => forgeSubject(token, component)
     await assert.rejects(trade({ spiffeId: 'spiffe://example.org/default/neighbour', alter }), refused)
   })
 })
