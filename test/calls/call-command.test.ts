@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { buildComponents } from '../../scripts/build-components.ts'
 import { parseFunctionName } from '../../src/cli/function-name.ts'
-import { runHerald, startHerald } from '../cli/herald-process.ts'
+import { directoriesIn, runHerald, startHerald } from '../cli/herald-process.ts'
 import { startNats } from '../support/nats.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { eventually } from './calls-house.ts'
@@ -19,10 +19,7 @@ const options = {
   cwd: directory,
   env: {
     HERALD_NATS_URL: nats.url,
-    XDG_CONFIG_HOME: join(directory, 'config'),
-    XDG_CACHE_HOME: join(directory, 'cache'),
-    XDG_DATA_HOME: join(directory, 'data'),
-    XDG_RUNTIME_DIR: directory,
+    ...directoriesIn(directory),
   },
   node: process.execPath,
 }

@@ -115,3 +115,13 @@ function tryParse(line: string): Record<string, unknown> | undefined {
     return undefined
   }
 }
+
+/** Variables that have a command keep all that it keeps in a directory of the test. */
+export function directoriesIn(directory: string) {
+  return {
+    XDG_CONFIG_HOME: join(directory, 'config'),
+    XDG_CACHE_HOME: join(directory, 'cache'),
+    XDG_DATA_HOME: join(directory, 'data'),
+    XDG_RUNTIME_DIR: directory,
+  }
+}

@@ -6,7 +6,7 @@ import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { buildComponents } from '../../scripts/build-components.ts'
 import { programPath } from '../../scripts/servers.ts'
-import { type HeraldOptions, runHerald, startHerald } from '../cli/herald-process.ts'
+import { directoriesIn, type HeraldOptions, runHerald, startHerald } from '../cli/herald-process.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { commandsOf } from './document-commands.ts'
 
@@ -17,10 +17,7 @@ const at = (...names: string[]): string => join(directory.path, ...names)
 const options: HeraldOptions = {
   cwd: directory.path,
   env: {
-    XDG_CONFIG_HOME: at('config'),
-    XDG_CACHE_HOME: at('cache'),
-    XDG_DATA_HOME: at('data'),
-    XDG_RUNTIME_DIR: directory.path,
+    ...directoriesIn(directory.path),
   },
   node: process.execPath,
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { buildComponents } from '../../scripts/build-components.ts'
 import { buildServer } from '../../scripts/servers/build-server.ts'
-import { startHerald, systemNode } from '../cli/herald-process.ts'
+import { directoriesIn, startHerald, systemNode } from '../cli/herald-process.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 // What `kill -9` of the command leaves behind: nothing. The kernel tells the children, which only Linux does, by setpriv of util-linux.
@@ -19,10 +19,7 @@ test('herald up is killed with -9: its nats-server ends, and the next one starts
     cwd: directory.path,
     node: process.execPath,
     env: {
-      XDG_CONFIG_HOME: join(directory.path, 'config'),
-      XDG_CACHE_HOME: join(directory.path, 'cache'),
-      XDG_DATA_HOME: join(directory.path, 'data'),
-      XDG_RUNTIME_DIR: directory.path,
+      ...directoriesIn(directory.path),
     },
   }
   const up = () =>

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildComponents } from '../../scripts/build-components.ts'
-import { type HeraldProcess, type HeraldRun, runHerald, startHerald } from '../cli/herald-process.ts'
+import { directoriesIn, type HeraldProcess, type HeraldRun, runHerald, startHerald } from '../cli/herald-process.ts'
 import { signal, testClient } from '../oci/oci-test-setup.ts'
 import { type Nats, startNats } from '../support/nats.ts'
 import { type Registry, startRegistry } from '../support/registry.ts'
@@ -52,10 +52,7 @@ export async function startLatticeHouse(): Promise<LatticeHouse> {
     cwd: directory,
     env: {
       HERALD_NATS_URL: nats.url,
-      XDG_CONFIG_HOME: join(directory, 'config'),
-      XDG_CACHE_HOME: join(directory, 'cache'),
-      XDG_DATA_HOME: join(directory, 'data'),
-      XDG_RUNTIME_DIR: directory,
+      ...directoriesIn(directory),
     },
     node: process.execPath,
   }

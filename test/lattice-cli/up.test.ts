@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { buildComponents } from '../../scripts/build-components.ts'
 import { buildServer } from '../../scripts/servers/build-server.ts'
-import { type HeraldOptions, runHerald, startHerald } from '../cli/herald-process.ts'
+import { directoriesIn, type HeraldOptions, runHerald, startHerald } from '../cli/herald-process.ts'
 import { startRegistry } from '../support/registry.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
@@ -18,10 +18,7 @@ const natsServer = join(await buildServer('nats'), 'nats-server')
 const options: HeraldOptions = {
   cwd: directory.path,
   env: {
-    XDG_CONFIG_HOME: at('config'),
-    XDG_CACHE_HOME: at('cache'),
-    XDG_DATA_HOME: at('data'),
-    XDG_RUNTIME_DIR: directory.path,
+    ...directoriesIn(directory.path),
   },
   node: process.execPath,
 }
