@@ -5,7 +5,7 @@ import type { CliEnvironment } from './environment.ts'
 export function addCompletionCommand(program: Command, { stdout }: CliEnvironment): void {
   program
     .command('completion')
-    .description('Print a script that completes herald’s commands and options in a shell.')
+    .description('print a script that completes herald’s commands and options in a shell')
     .addArgument(new Argument('<shell>', 'which shell').choices(shells))
     .addHelpText(
       'after',

@@ -13,7 +13,9 @@ export type TokenOptions = CommonOptions & {
 }
 
 export function addIdentityCommand(program: Command, environment: CliEnvironment): void {
-  const identity = program.command('identity').description('Work with the identities of components.')
+  const identity = program
+    .command('identity')
+    .description('development tokens, and why a relying party would refuse an identity')
   const command = identity
     .command('token')
     .summary('get a development JWT-SVID, as a component would')

@@ -12,22 +12,35 @@ export async function runProgram(program: Command, environment: CliEnvironment):
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0
     if (error instanceof InterruptedError) return 130
-    const known = toHeraldError(error)
+    const known = toHeraldError(error, nameOf(program, environment.args))
     reportError(known, environment)
     return known.exitCode
   }
 }
 
-/** What is no HeraldError is a usage error of the command line, or a defect. */
-export function toHeraldError(error: unknown): HeraldError {
+/** The command that `args` name, as one types it: `herald trust aws`. */
+function nameOf(program: Command, args: readonly string[]): string {
+  let command = program
+  let name = program.name()
+  for (const argument of args) {
+    const next = command.commands.find((candidate) => candidate.name() === argument)
+    if (next === undefined) continue
+    command = next
+    name += ` ${argument}`
+  }
+  return name
+}
+
+/** What is no HeraldError is a usage error of the command line, or a defect. @param command whose help the error names */
+export function toHeraldError(error: unknown, command = 'herald'): HeraldError {
   if (isHeraldError(error)) return error
   if (error instanceof CommanderError) {
     if (error.code === 'commander.help') {
-      return new HeraldError('ERR_USAGE', 'no command was given', { hint: 'see: herald --help' })
+      return new HeraldError('ERR_USAGE', 'no command was given', { hint: `see: ${command} --help` })
     }
     const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n')
     const suggestion = rest.join(' ').replace(/^\((.*)\)$/, '$1')
-    return new HeraldError('ERR_USAGE', first, { hint: suggestion === '' ? 'see: herald --help' : suggestion })
+    return new HeraldError('ERR_USAGE', first, { hint: suggestion === '' ? `see: ${command} --help` : suggestion })
   }
   const message = error instanceof Error ? error.message : String(error)
   return new HeraldError('ERR_INTERNAL', message, {

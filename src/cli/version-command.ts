@@ -12,7 +12,7 @@ export function heraldVersion(): string {
 }
 
 export function addVersionCommand(program: Command, { stdout }: CliEnvironment): void {
-  const command = program.command('version').description('Print the versions of Herald and of what it runs on.')
+  const command = program.command('version').description('print the versions of Herald and of what it runs on')
   addCommonOptions(command).action(({ output }: CommonOptions) => {
     const versions = { herald: heraldVersion(), node: process.versions.node, v8: process.versions.v8 }
     const text = `herald ${versions.herald} (node ${versions.node}, v8 ${versions.v8}, ${process.platform} ${process.arch})`

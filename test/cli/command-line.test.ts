@@ -75,12 +75,12 @@ for (const { args, problem } of [
   {
     args: ['dev', '--http', 'localhost'],
     problem:
-      "ERR_USAGE: option '--http <address>' argument 'localhost' is invalid. write ADDRESS:PORT, such as 127.0.0.1:8000 or [::1]:8000 — see: herald --help",
+      "ERR_USAGE: option '--http <address>' argument 'localhost' is invalid. write ADDRESS:PORT, such as 127.0.0.1:8000 or [::1]:8000 — see: herald dev --help",
   },
   {
     args: ['dev', '--drain-timeout', '10'],
     problem:
-      "ERR_USAGE: option '--drain-timeout <duration>' argument '10' is invalid. write a number and its unit: 500ms, 20s, 2m (at most 24h) — see: herald --help",
+      "ERR_USAGE: option '--drain-timeout <duration>' argument '10' is invalid. write a number and its unit: 500ms, 20s, 2m (at most 24h) — see: herald dev --help",
   },
   {
     args: ['dev', 'no-such.wasm'],
