@@ -1,5 +1,5 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import type { ToCellMain } from './cell-protocol.ts'
+import type { CellThread } from './cell-thread.ts'
 import type { ComponentLimits } from './engine.ts'
 import type { GateMessage, GateReply } from './http-channel.ts'
 
@@ -8,7 +8,7 @@ const letGoMs = 2_000
 
 /** What the gates of a cell are told, those that come later too. */
 export type GateNews =
-  | { readonly kind: 'up'; readonly thread: { postMessage(message: ToCellMain, transfer: MessagePort[]): void } }
+  | { readonly kind: 'up'; readonly thread: CellThread }
   | { readonly kind: 'parked' }
   | { readonly kind: 'down'; readonly reason: string; readonly retryAfterS: number | undefined }
 
@@ -121,7 +121,7 @@ export class CellGates {
       case 'up': {
         const { port1, port2 } = new MessageChannel()
         const { maxBodyBytes, requestTimeoutMs } = this.#limitsOf(gate.component)
-        news.thread.postMessage({ kind: 'lane', component: gate.component, port: port1 }, [port1])
+        news.thread.post({ kind: 'lane', component: gate.component, port: port1 }, [port1])
         post(port, { kind: 'lane', port: port2, maxBodyBytes, requestTimeoutMs }, [port2])
         return
       }

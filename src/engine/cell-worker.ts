@@ -1,5 +1,8 @@
-import { Worker } from 'node:worker_threads'
+import { type MessagePort, Worker } from 'node:worker_threads'
 import type { Log } from '../observability/log.ts'
+import type { FromCellMain, ToCellMain } from './cell-protocol.ts'
+import type { CellThreads } from './cell-supervisor.ts'
+import type { CellThread, CellThreadListeners } from './cell-thread.ts'
 import { workerUrl } from './worker-url.ts'
 
 /** JavaScript heap of a cell, MiB: WASI objects, buffers in JavaScript, garbage-collected guests. Linear memories are capped apart. */
@@ -26,8 +29,34 @@ export function startCellWorker(log: Log): Worker {
   return worker
 }
 
+/** A cell's thread that is one of this process. */
+class WorkerThread implements CellThread {
+  readonly #worker: Worker
+
+  constructor(worker: Worker) {
+    this.#worker = worker
+  }
+
+  attach({ onMessage, onExit }: CellThreadListeners): void {
+    let reason: string | undefined
+    this.#worker.on('message', (message: FromCellMain) => onMessage(message))
+    this.#worker.on('error', (error: Error & { code?: string }) => {
+      reason = error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'it ran out of memory' : `it failed: ${error.message}`
+    })
+    this.#worker.on('exit', () => onExit(reason))
+  }
+
+  post(message: ToCellMain, transfer: readonly MessagePort[] = []): void {
+    this.#worker.postMessage(message, transfer)
+  }
+
+  terminate(): Promise<unknown> {
+    return this.#worker.terminate()
+  }
+}
+
 /** Keeps one started cell thread ready, so that a new or restarted cell does not wait for it. */
-export class SpareCells {
+export class SpareCells implements CellThreads {
   readonly #log: Log
   #spare: Worker | undefined
   #closed = false
@@ -36,15 +65,14 @@ export class SpareCells {
     this.#log = log
   }
 
-  take(): Worker {
+  take(): CellThread {
     const worker = this.#spare ?? startCellWorker(this.#log)
     this.#spare = undefined
     worker.removeAllListeners('error').removeAllListeners('exit')
     worker.ref()
-    return worker
+    return new WorkerThread(worker)
   }
 
-  /** To be called when nobody is in a hurry. */
   refill(): void {
     if (this.#closed || this.#spare !== undefined) return
     const worker = startCellWorker(this.#log)

@@ -9,7 +9,8 @@ import { Compiler } from './compiler.ts'
 import { parseInterfaceName } from './component-imports.ts'
 import type { Cell, CellSpec, ComponentDescription, ComponentLink, Engine, WitInterface } from './engine.ts'
 import { Parking } from './parking.ts'
-import { defaultRestartPausesMs, SupervisedCell } from './supervised-cell.ts'
+import { defaultRestartPausesMs } from './restart-pauses.ts'
+import { SupervisedCell } from './supervised-cell.ts'
 import { Watchdog } from './watchdog.ts'
 
 export type EngineOptions = {
@@ -103,7 +104,7 @@ class HostEngine implements Engine {
     }
     const cell: SupervisedCell = new SupervisedCell(spec, {
       log: this.#options.log,
-      spares: this.#spares,
+      threads: this.#spares,
       watchdog: this.#watchdog,
       parking: this.#parking,
       components,
