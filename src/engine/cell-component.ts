@@ -1,7 +1,8 @@
 import { Script } from 'node:vm'
 import type { CallGuestOptions, CellCapability, InstanceContext } from '../capabilities/capability.ts'
-import type { SpanSink } from '../observability/span.ts'
+import type { Tracer } from '../observability/tracer.ts'
 import { createWasi } from '../wasi/create-wasi.ts'
+import { Roster, type Rostered } from '../wasi/roster.ts'
 import { GuestExit, type Wasi } from '../wasi/wasi.ts'
 import { handleLimitCode } from './bound-handles.ts'
 import { CellInstance, type Instantiate } from './cell-instance.ts'
@@ -22,7 +23,7 @@ const maxWaiting = 1024
 /** Nobody waits any more who would be told; a stack for each would cost more than the rest of the end. */
 const discarded = new Error('the instance was discarded')
 
-type Call = { readonly deadlineMs: number; end(reason: Error): void }
+type Call = Rostered & { readonly deadlineMs: number; end(reason: Error): void }
 
 /** One component in its cell: instances, calls, deadlines. */
 export class CellComponent implements CallableComponent {
@@ -35,8 +36,8 @@ export class CellComponent implements CallableComponent {
   readonly #componentOf: (name: string) => CallableComponent | undefined
   readonly #instantiate: Instantiate
   readonly #pool: InstancePool<CellInstance>
-  readonly #calls = new Set<Call>()
-  readonly #instances = new Set<CellInstance>()
+  readonly #calls = new Roster<Call>()
+  readonly #instances = new Roster<CellInstance>()
   readonly #shelf = new MemoryShelf()
   readonly #hosted = new Map<WebAssembly.Module, HostedMemory>()
   #replenishing = false
@@ -53,7 +54,7 @@ export class CellComponent implements CallableComponent {
       onOutput(stream: 'stdout' | 'stderr', text: string): void
       onTrap(reason: string): void
       onEgressRefused(refusal: EgressRefusal): void
-      onSpans?: SpanSink
+      tracer?: Tracer | undefined
       /** Another component of the cell, once it is there. */
       componentOf(name: string): CallableComponent | undefined
     },
@@ -80,7 +81,7 @@ export class CellComponent implements CallableComponent {
     this.#wasi = createWasi(wasiOptions, {
       onRefusal: reportRefusals(deps.onEgressRefused),
       signers,
-      onSpans: deps.onSpans,
+      tracer: deps.tracer,
     })
     this.#instantiate = new Script(init.script, { filename: `${init.name}.glue.js` }).runInThisContext()
     for (const [name, memory] of init.memories) this.#hosted.set(init.modules.get(name)!, memory)
@@ -127,9 +128,9 @@ export class CellComponent implements CallableComponent {
 
   /** Whether calls are in progress; ends those whose deadline has passed. */
   checkDeadlines(nowMs: number): boolean {
-    for (const call of this.#calls) {
+    for (const call of this.#calls.all()) {
       if (nowMs < call.deadlineMs) continue
-      this.#calls.delete(call)
+      this.#calls.leave(call)
       call.end(new DeadlineError(`no answer within ${this.init.limits.requestTimeoutMs} ms`))
     }
     return this.#calls.size > 0
@@ -138,7 +139,7 @@ export class CellComponent implements CallableComponent {
   /** Files, sockets and outgoing requests that its instances have open. */
   get held(): number {
     let count = 0
-    for (const { wasi } of this.#instances) count += wasi.openCount
+    for (const { wasi } of this.#instances.all()) count += wasi.openCount
     return count
   }
 
@@ -152,10 +153,11 @@ export class CellComponent implements CallableComponent {
     let healthy = false
     let answered = false
     const call: Call = {
+      place: -1,
       deadlineMs: performance.now() + this.init.limits.requestTimeoutMs,
       end: (reason) => end?.(reason),
     }
-    this.#calls.add(call)
+    this.#calls.join(call)
     exchange.onGone = call.end
     try {
       instance = this.#pool.waiting === 0 ? this.#pool.tryCheckout() : undefined
@@ -181,7 +183,7 @@ export class CellComponent implements CallableComponent {
       this.#fail(exchange, error, instance !== undefined && !healthy)
     } finally {
       exchange.onGone = undefined
-      this.#calls.delete(call)
+      this.#calls.leave(call)
       this.#vitals.add('inFlight', -1)
       // One that came to no proper end may be in a state that no further call expects.
       if (instance !== undefined) this.#pool.checkin(instance, healthy && answered)
@@ -194,7 +196,7 @@ export class CellComponent implements CallableComponent {
    * @throws what the guest returned as `err`; else what ended the call
    */
   async call(name: string, fn: string, args: readonly unknown[], options: CallGuestOptions = {}): Promise<unknown> {
-    const { deadlineMs = Number.POSITIVE_INFINITY, signal, caller } = options
+    const { deadlineMs = Number.POSITIVE_INFINITY, signal, caller, within } = options
     const exportName = this.#exportName(name)
     if (exportName === undefined) throw new Error(`the component does not export ${name}`)
     this.#pulse.start()
@@ -204,12 +206,13 @@ export class CellComponent implements CallableComponent {
     let end: ((reason: Error) => void) | undefined
     let healthy = false
     const call: Call = {
+      place: -1,
       deadlineMs: Math.min(deadlineMs, performance.now() + this.init.limits.requestTimeoutMs),
       end: (reason) => end?.(reason),
     }
     const onAbort = (): void => call.end(signal?.reason)
     signal?.addEventListener('abort', onAbort)
-    this.#calls.add(call)
+    this.#calls.join(call)
     try {
       signal?.throwIfAborted()
       instance = this.#pool.waiting === 0 ? this.#pool.tryCheckout() : undefined
@@ -220,6 +223,7 @@ export class CellComponent implements CallableComponent {
       }
       const current = instance
       end = (reason) => current.end(reason)
+      current.wasi.callWithin(within)
       const functions = current.exports[exportName] as Record<string, (...args: unknown[]) => unknown>
       const result = await current.call(() => functions[fn]!(...args), { deadlineMs: call.deadlineMs, caller })
       healthy = !current.ended
@@ -236,8 +240,9 @@ export class CellComponent implements CallableComponent {
       throw error
     } finally {
       signal?.removeEventListener('abort', onAbort)
-      this.#calls.delete(call)
+      this.#calls.leave(call)
       this.#vitals.add('inFlight', -1)
+      instance?.wasi.callWithin(undefined)
       if (instance !== undefined) this.#pool.checkin(instance, healthy)
     }
   }
@@ -253,8 +258,8 @@ export class CellComponent implements CallableComponent {
   /** Runs `wasi:cli/run` on an instance of its own. @throws what the guest threw, or the signal's reason. */
   async run(signal: AbortSignal): Promise<number> {
     this.#pulse.start()
-    const call: Call = { deadlineMs: Number.POSITIVE_INFINITY, end: () => {} }
-    this.#calls.add(call)
+    const call: Call = { place: -1, deadlineMs: Number.POSITIVE_INFINITY, end: () => {} }
+    this.#calls.join(call)
     const instance = this.#create()
     const onAbort = () => instance.end(signal.reason)
     signal.addEventListener('abort', onAbort)
@@ -271,20 +276,20 @@ export class CellComponent implements CallableComponent {
       throw error
     } finally {
       signal.removeEventListener('abort', onAbort)
-      this.#calls.delete(call)
+      this.#calls.leave(call)
       this.#destroy(instance)
     }
   }
 
   close(reason: Error): void {
     this.#closed = true
-    for (const call of this.#calls) call.end(reason)
+    for (const call of this.#calls.all()) call.end(reason)
     this.#pool.close()
   }
 
   #create(): CellInstance {
     const instance = new CellInstance((self) => this.#prepare(self))
-    this.#instances.add(instance)
+    this.#instances.join(instance)
     this.#vitals.add('instances', 1)
     return instance
   }
@@ -305,6 +310,9 @@ export class CellComponent implements CallableComponent {
       },
       get caller() {
         return context.caller
+      },
+      get trace() {
+        return wasi.trace
       },
       end: (reason) => context.end(reason),
     }
@@ -340,7 +348,7 @@ export class CellComponent implements CallableComponent {
     this.#vitals.add('held', -instance.wasi.openCount)
     instance.end(discarded)
     if (settled) for (const memory of memories) this.#shelf.give(memory)
-    this.#instances.delete(instance)
+    this.#instances.leave(instance)
     this.#vitals.add('instances', -1)
   }
 

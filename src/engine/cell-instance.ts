@@ -1,6 +1,8 @@
 import type { Caller, InstanceContext } from '../capabilities/capability.ts'
+import type { Rostered } from '../wasi/roster.ts'
 import type { WasiInstance } from '../wasi/wasi.ts'
 import type { CoreFunction, GuestEntry } from './guest-entry.ts'
+import type { Pooled } from './instance-pool.ts'
 import type { ShelvedMemory } from './memory-shelf.ts'
 
 /** jco's `instantiate`: with core modules by name and imports by interface it gives the exports. */
@@ -22,13 +24,16 @@ type Made = {
 }
 
 /** One instance of a component. One call at a time; once ended it is never used again. */
-export class CellInstance implements InstanceContext {
+export class CellInstance implements InstanceContext, Rostered, Pooled {
   readonly wasi: WasiInstance
   readonly exports: Record<string, unknown>
   /** What it runs in; to be handed on only when {@link settled}. */
   readonly memories: readonly ShelvedMemory[]
   /** No call is in progress, and none was given up: nothing of the guest can run any more. */
   settled = true
+  place = -1
+  uses = 0
+  inUse = false
   readonly #entries: readonly GuestEntry[]
   #controller: AbortController | undefined
   #endReason: Error | undefined

@@ -10,6 +10,7 @@ import { ChannelExchange } from './channel-exchange.ts'
 import { isGuestError, kindOfFailure } from './guest-call.ts'
 import { Lane, LaneSender, type ToCell, type ToIngress } from './http-channel.ts'
 import type { HttpServer } from './http-server.ts'
+import { LaneTable } from './lane-table.ts'
 import { ListenerMeter } from './listener-meter.ts'
 import { Pulse } from './pulse.ts'
 import { Vitals } from './vitals.ts'
@@ -108,7 +109,7 @@ async function open(cell: CellInit): Promise<void> {
 function openLane(name: string, lane: MessagePort): void {
   const component = components.get(name)!
   const sender = new LaneSender<ToIngress>(lane)
-  const exchanges = new Map<number, ChannelExchange>()
+  const exchanges = new LaneTable<ChannelExchange>()
   const forget = (id: number) => void exchanges.delete(id)
   lane.on('message', (batch: ToCell[]) => {
     for (const message of batch) {
@@ -117,13 +118,13 @@ function openLane(name: string, lane: MessagePort): void {
         continue
       }
       const exchange = new ChannelExchange(message, sender, forget, component.init.limits.maxBodyBytes)
-      exchanges.set(message[1], exchange)
+      exchanges.add(exchange)
       if (lanesDraining) exchange.fail(503, 'ERR_CELL_ENDED', 'the workload is stopping')
       else void component.serve(exchange)
     }
   })
   lane.on('close', () => {
-    for (const [id, exchange] of exchanges) exchange.receive([Lane.abort, id, 'the ingress is gone'])
+    for (const exchange of exchanges.all()) exchange.receive([Lane.abort, exchange.id, 'the ingress is gone'])
   })
 }
 

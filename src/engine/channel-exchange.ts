@@ -19,6 +19,7 @@ type Pairs = readonly (readonly [name: string, value: string])[]
 export class ChannelExchange implements ServedExchange, LaneParty<ToIngress>, BodySink {
   dirty = false
   onGone: ((reason: Error) => void) | undefined
+  readonly id: number
   readonly #request: Extract<ToCell, readonly [typeof Lane.request, ...unknown[]]>
   readonly #sender: LaneSender<ToIngress>
   readonly #forget: (id: number) => void
@@ -44,6 +45,7 @@ export class ChannelExchange implements ServedExchange, LaneParty<ToIngress>, Bo
     forget: (id: number) => void,
     maxBodyBytes: number,
   ) {
+    this.id = request[1]
     this.#request = request
     this.#sender = sender
     this.#forget = forget
@@ -121,7 +123,7 @@ export class ChannelExchange implements ServedExchange, LaneParty<ToIngress>, Bo
     this.#trailers = trailers?.flat()
     this.#sender.touch(this)
     this.#wake()
-    this.#forget(this.#request[1])
+    this.#forget(this.id)
   }
 
   abort(reason: Error): void {
@@ -136,11 +138,11 @@ export class ChannelExchange implements ServedExchange, LaneParty<ToIngress>, Bo
     if (this.#gone === undefined) this.#sender.touch(this)
     this.#wake()
     this.#source?.fail(new Error(reason))
-    this.#forget(this.#request[1])
+    this.#forget(this.id)
   }
 
   collect(out: ToIngress[], transfer: ArrayBuffer[]): void {
-    const id = this.#request[1]
+    const { id } = this
     if (this.#credit > 0) {
       out.push([Lane.credit, id, this.#credit])
       this.#credit = 0

@@ -14,17 +14,22 @@ export type InstancePoolOptions<T> = {
   readonly maxUses: number
 }
 
-type Entry<T> = { readonly item: T; uses: number }
+/** What a pool notes with each of its items; nobody else writes it. */
+export interface Pooled {
+  uses: number
+  inUse: boolean
+}
+
 type Waiter<T> = { resolve(item: T): void; reject(error: Error): void }
 
 /** Idle items above `keep` are dropped when they were not needed for so long. */
 const trimAfterMs = 10_000
 
 /** Hands out each item to one user at a time. */
-export class InstancePool<T extends object> {
+export class InstancePool<T extends Pooled> {
   readonly #options: InstancePoolOptions<T>
-  readonly #idle: Entry<T>[] = []
-  readonly #used = new Map<T, Entry<T>>()
+  readonly #idle: T[] = []
+  #used = 0
   readonly #waiting = new Set<Waiter<T>>()
   #fewestIdle = 0
   #trimmer: NodeJS.Timeout | undefined
@@ -34,7 +39,7 @@ export class InstancePool<T extends object> {
   }
 
   get size(): number {
-    return this.#idle.length + this.#used.size
+    return this.#idle.length + this.#used
   }
 
   get waiting(): number {
@@ -44,21 +49,22 @@ export class InstancePool<T extends object> {
   /** Makes one idle item if there are fewer than are kept. @returns whether it made one. @throws what `create` throws. */
   warm(): boolean {
     if (this.size >= this.#options.keep) return false
-    this.#idle.push({ item: this.#options.create(), uses: 0 })
+    this.#idle.push(this.#options.create())
     return true
   }
 
   /** An item at once when one is free or may be made. @throws what `create` throws. */
   tryCheckout(): T | undefined {
-    let entry = this.#idle.pop()
-    if (entry === undefined) {
-      if (this.#used.size >= this.#options.maxItems) return undefined
-      entry = { item: this.#options.create(), uses: 0 }
+    let item = this.#idle.pop()
+    if (item === undefined) {
+      if (this.#used >= this.#options.maxItems) return undefined
+      item = this.#options.create()
     }
     if (this.#idle.length < this.#fewestIdle) this.#fewestIdle = this.#idle.length
-    entry.uses += 1
-    this.#used.set(entry.item, entry)
-    return entry.item
+    item.uses += 1
+    item.inUse = true
+    this.#used += 1
+    return item
   }
 
   /** Waits its turn. @throws PoolBusyError when the queue is full; the signal's reason when aborted. */
@@ -81,12 +87,12 @@ export class InstancePool<T extends object> {
 
   /** Gives an item back. One that is not `healthy` is destroyed, and so is one that has been used often enough. */
   checkin(item: T, healthy: boolean): void {
-    const entry = this.#used.get(item)
-    if (entry === undefined) return
-    this.#used.delete(item)
+    if (!item.inUse) return
+    item.inUse = false
+    this.#used -= 1
     const { keep, maxUses, destroy } = this.#options
-    if (healthy && keep > 0 && (maxUses === 0 || entry.uses < maxUses)) {
-      this.#idle.push(entry)
+    if (healthy && keep > 0 && (maxUses === 0 || item.uses < maxUses)) {
+      this.#idle.push(item)
       if (this.#idle.length > keep) this.#trimLater()
     } else destroy(item)
     this.#serveWaiting()
@@ -94,7 +100,7 @@ export class InstancePool<T extends object> {
 
   close(): void {
     clearTimeout(this.#trimmer)
-    for (const { item } of this.#idle.splice(0)) this.#options.destroy(item)
+    for (const item of this.#idle.splice(0)) this.#options.destroy(item)
   }
 
   #serveWaiting(): void {
@@ -117,7 +123,7 @@ export class InstancePool<T extends object> {
     this.#trimmer = setTimeout(() => {
       this.#trimmer = undefined
       const surplus = Math.min(this.#fewestIdle, this.#idle.length - this.#options.keep)
-      if (surplus > 0) for (const { item } of this.#idle.splice(0, surplus)) this.#options.destroy(item)
+      if (surplus > 0) for (const item of this.#idle.splice(0, surplus)) this.#options.destroy(item)
       if (this.#idle.length > this.#options.keep) this.#trimLater()
     }, trimAfterMs)
     this.#trimmer.unref()

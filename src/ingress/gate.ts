@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { MessagePort } from 'node:worker_threads'
 import { type GateMessage, type GateReply, LaneSender, type ToCell, type ToIngress } from '../engine/http-channel.ts'
+import { LaneTable } from '../engine/lane-table.ts'
 import { answerPlainly } from '../engine/plain-answer.ts'
 import type { RequestHead } from '../engine/request-head.ts'
 import { LaneRequest } from './lane-request.ts'
@@ -9,7 +10,7 @@ type OpenLane = {
   readonly port: MessagePort
   readonly sender: LaneSender<ToCell>
   readonly maxBodyBytes: number
-  readonly requests: Map<number, LaneRequest>
+  readonly requests: LaneTable<LaneRequest>
 }
 
 /** Longest wait for a cell's first word, ms. */
@@ -29,7 +30,6 @@ export class Gate {
   #resting = false
   #held: (() => void)[] = []
   #timer: NodeJS.Timeout | undefined
-  #nextId = 1
   #closing = false
 
   constructor(port: MessagePort) {
@@ -82,12 +82,12 @@ export class Gate {
       return
     }
     if (head.expectsContinue) response.writeContinue()
-    const id = this.#nextId++
+    const id = lane.requests.nextId()
     const onDone = ({ id }: LaneRequest): void => {
       lane.requests.delete(id)
       if (this.#closing && lane.requests.size === 0) this.#port.close()
     }
-    lane.requests.set(id, new LaneRequest(id, request, response, head, { ...lane, onDone }))
+    lane.requests.add(new LaneRequest(id, request, response, head, { ...lane, onDone }))
   }
 
   /** While it rests: asks for the cell without having a request for it yet. */
@@ -137,7 +137,7 @@ export class Gate {
   }
 
   #open({ port, maxBodyBytes }: Extract<GateMessage, { kind: 'lane' }>): void {
-    const lane: OpenLane = { port, maxBodyBytes, sender: new LaneSender<ToCell>(port), requests: new Map() }
+    const lane: OpenLane = { port, maxBodyBytes, sender: new LaneSender<ToCell>(port), requests: new LaneTable() }
     this.#lane = lane
     port.on('message', (batch: ToIngress[]) => {
       for (const message of batch) lane.requests.get(message[1])?.receive(message)
@@ -146,7 +146,7 @@ export class Gate {
       if (this.#lane === lane) this.#lane = undefined
       // The gate tells why; its message was sent before the thread ended.
       setImmediate(() => {
-        for (const request of lane.requests.values())
+        for (const request of lane.requests.all())
           request.fail(503, 'ERR_CELL_ENDED', this.#down.reason, this.#down.retryAfterS)
       })
     })

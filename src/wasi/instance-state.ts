@@ -1,6 +1,8 @@
 import type { InstanceContext } from '../capabilities/capability.ts'
+import { type CarriedTrace, type TraceSource, traceOfFields } from '../observability/trace-context.ts'
 import type { HttpExchange } from './http-exchange.ts'
 import type { Waitable } from './io/waitable.ts'
+import { Roster, type Rostered } from './roster.ts'
 
 /**
  * A guest that always finds its waits satisfied would never let the event loop run, and whatever it polls for could not
@@ -17,14 +19,18 @@ export interface Closable {
   close(): void
 }
 
+type Wait = Rostered & { readonly end: (reason: Error) => void }
+
 /**
  * What belongs to one instance of a component: its pending waits and everything it has open. Ends when the context's signal
  * is aborted or on `end`; then every pending and later wait is rejected and every open resource closed.
  */
 export class InstanceState {
-  /** The request that it answers, or answered last. */
+  /** The request that it answers, or answered last; `undefined` when that is a call of another kind. */
   incoming: HttpExchange | undefined
-  readonly #waits = new Set<(reason: Error) => void>()
+  /** Of such a call. */
+  within: TraceSource | undefined
+  readonly #waits = new Roster<Wait>()
   readonly #open = new Set<Closable>()
   readonly #signal: AbortSignal | undefined
   readonly #onAbort = (): void => this.end(toError(this.#signal?.reason))
@@ -40,6 +46,11 @@ export class InstanceState {
 
   get ended(): boolean {
     return this.#endReason !== undefined
+  }
+
+  /** Of what it answers, as it came: to be parsed. */
+  get trace(): CarriedTrace | undefined {
+    return this.incoming === undefined ? this.within?.trace : traceOfFields(this.incoming.headers)
   }
 
   /** How many files, sockets and the like are open. */
@@ -83,7 +94,7 @@ export class InstanceState {
     this.#immediateReturns = 0
     return new Promise((resolve, reject) => {
       const stop = (): void => {
-        this.#waits.delete(onEnd)
+        this.#waits.leave(wait)
         for (const waitable of waitables) waitable.unlisten(check)
       }
       const check = (): void => {
@@ -94,11 +105,12 @@ export class InstanceState {
           return
         }
       }
-      const onEnd = (reason: Error): void => {
+      const end = (reason: Error): void => {
         stop()
         reject(reason)
       }
-      this.#waits.add(onEnd)
+      const wait = { place: -1, end }
+      this.#waits.join(wait)
       for (const waitable of waitables) waitable.listen(check)
     })
   }
@@ -113,14 +125,16 @@ export class InstanceState {
     this.#immediateReturns = 0
     return new Promise((resolve, reject) => {
       const turn = setImmediate(() => {
-        this.#waits.delete(onEnd)
+        this.#waits.leave(wait)
         resolve()
       })
-      const onEnd = (reason: Error): void => {
+      const end = (reason: Error): void => {
+        this.#waits.leave(wait)
         clearImmediate(turn)
         reject(reason)
       }
-      this.#waits.add(onEnd)
+      const wait = { place: -1, end }
+      this.#waits.join(wait)
     })
   }
 
@@ -129,8 +143,7 @@ export class InstanceState {
     if (this.#endReason !== undefined) return
     this.#endReason = reason
     this.#signal?.removeEventListener('abort', this.#onAbort)
-    for (const wait of [...this.#waits]) wait(reason)
-    this.#waits.clear()
+    for (const { end } of this.#waits.all()) end(reason)
     for (const resource of [...this.#open]) resource.close()
     this.#open.clear()
   }

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { InstancePool, PoolBusyError } from '../../src/engine/instance-pool.ts'
+import { InstancePool, PoolBusyError, type Pooled } from '../../src/engine/instance-pool.ts'
 import { cellSpec, component, serve, signal, testEngine } from './engine-fixture.ts'
 import { faultsComponent } from './guests/build-guest.ts'
 
-type Item = { id: number; destroyed: boolean }
+type Item = { id: number; destroyed: boolean; uses: number; inUse: boolean }
 
 function pool(options: { keep?: number; maxItems?: number; maxWaiting?: number; maxUses?: number } = {}) {
   const made: Item[] = []
   const items = new InstancePool<Item>({
     create: () => {
-      const item = { id: made.length, destroyed: false }
+      const item = { id: made.length, destroyed: false, uses: 0, inUse: false }
       made.push(item)
       return item
     },
@@ -76,10 +76,10 @@ test('beyond the bound calls wait in turn, and beyond the queue they are refused
 
 test('a call that waits can be cancelled, and a creation that fails reaches the one who waits', async () => {
   let fail = false
-  const items = new InstancePool<object>({
+  const items = new InstancePool<Pooled>({
     create: () => {
       if (fail) throw new Error('cannot be made')
-      return {}
+      return { uses: 0, inUse: false }
     },
     destroy: () => {},
     keep: 1,
