@@ -210,6 +210,30 @@ test('a content-length that is no number, or doubled, never reaches the wire', a
   }
 })
 
+for (const [what, body] of [
+  ['finishes its answer', 'OutgoingBody.finish(body, undefined)'],
+  ['drops the body of its answer', 'body[Symbol.dispose]()'],
+  ['finishes what it received', 'IncomingBody.finish(incoming)'],
+  ['drops what it received', 'incoming[Symbol.dispose]()'],
+] as const) {
+  test(`a guest that ${what} while it holds the stream of it is trapped`, async () => {
+    await serve(
+      `const response = new OutgoingResponse(new Fields()), body = response.body(), incoming = request.consume()
+       ResponseOutparam.set(out, { tag: 'ok', val: response })
+       globalThis.held = [incoming.stream(), body.write()]
+       ${body}`,
+      async ({ origin, outcome }) => {
+        const complete = await fetch(origin, { method: 'POST', body: 'x' }).then(
+          (answer) => answer.ok,
+          () => false,
+        )
+        strictEqual(complete, false)
+        match(String(await outcome()), /finished or dropped while its stream is held/)
+      },
+    )
+  })
+}
+
 test('an answer without a body, one finished before it is set, and one to HEAD are complete', async () => {
   await serve(
     `const response = new OutgoingResponse(Fields.fromList([['content-length', bytes('4')]]))

@@ -7,6 +7,7 @@ import { Pollable } from '../io/pollable.ts'
 import { Waitable } from '../io/waitable.ts'
 import { Fields } from './fields.ts'
 import type { HttpErrorCode } from './http-error-code.ts'
+import { mustBeDropped } from './stream-of-body.ts'
 
 export type BodyRules = {
   readonly maxBytes: number
@@ -129,7 +130,7 @@ export class IncomingBodySource extends ByteSource {
 export class IncomingBody {
   readonly #instance: InstanceState
   readonly #source: IncomingBodySource
-  #streamTaken = false
+  #stream: InputStream | undefined
   #finished = false
 
   constructor(instance: InstanceState, source: IncomingBodySource) {
@@ -139,18 +140,22 @@ export class IncomingBody {
 
   /** Succeeds once. */
   stream(): InputStream {
-    if (this.#streamTaken) throw undefined
-    this.#streamTaken = true
-    return new InputStream(this.#instance, this.#source)
+    if (this.#stream !== undefined) throw undefined
+    this.#stream = new InputStream(this.#instance, this.#source)
+    return this.#stream
   }
 
+  /** Traps while its stream is held. */
   static finish(body: IncomingBody): FutureTrailers {
+    mustBeDropped(body.#stream)
     body.#finished = true
     return new FutureTrailers(body.#instance, body.#source)
   }
 
   [Symbol.dispose](): void {
-    if (!this.#finished) this.#source.cancel()
+    if (this.#finished) return
+    mustBeDropped(this.#stream)
+    this.#source.cancel()
   }
 }
 

@@ -6,6 +6,7 @@ import { closed, IoError } from '../io/io-error.ts'
 import { OutputStream } from '../io/output-stream.ts'
 import type { Fields } from './fields.ts'
 import type { HttpErrorCode } from './http-error-code.ts'
+import { mustBeDropped } from './stream-of-body.ts'
 
 /** What a guest may write before there is anybody to send it to. */
 const unattachedBytes = 64 * 1024
@@ -193,7 +194,7 @@ export class OutgoingBodySink extends ByteSink {
 export class OutgoingBody {
   readonly #instance: InstanceState
   readonly #sink: OutgoingBodySink
-  #streamTaken = false
+  #stream: OutputStream | undefined
   #finished = false
 
   constructor(instance: InstanceState, sink: OutgoingBodySink) {
@@ -203,18 +204,22 @@ export class OutgoingBody {
 
   /** Succeeds once. */
   write(): OutputStream {
-    if (this.#streamTaken) throw undefined
-    this.#streamTaken = true
-    return new OutputStream(this.#instance, this.#sink)
+    if (this.#stream !== undefined) throw undefined
+    this.#stream = new OutputStream(this.#instance, this.#sink)
+    return this.#stream
   }
 
+  /** @throws HttpErrorCode; a trap while its stream is held */
   static finish(body: OutgoingBody, trailers: Fields | undefined): void {
+    mustBeDropped(body.#stream)
     body.#finished = true
     const error = body.#sink.finish(trailers)
     if (error !== undefined) throw error
   }
 
   [Symbol.dispose](): void {
-    if (!this.#finished) this.#sink.abandon('the guest dropped the body without finishing it')
+    if (this.#finished) return
+    mustBeDropped(this.#stream)
+    this.#sink.abandon('the guest dropped the body without finishing it')
   }
 }

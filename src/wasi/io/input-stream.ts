@@ -17,6 +17,10 @@ export class InputStream {
     this.#source = source
   }
 
+  get dropped(): boolean {
+    return this.#dropped
+  }
+
   read(length: bigint): Uint8Array {
     return this.take(clampLength(length))
   }

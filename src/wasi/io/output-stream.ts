@@ -22,6 +22,10 @@ export class OutputStream {
     this.#sink = sink
   }
 
+  get dropped(): boolean {
+    return this.#dropped
+  }
+
   checkWrite(): bigint {
     this.#permit = this.#capacity()
     return BigInt(this.#permit)

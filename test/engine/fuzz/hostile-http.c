@@ -9,6 +9,7 @@ IMPORT(HTTP, "[method]incoming-request.consume") void incoming_request_consume(h
 IMPORT(HTTP, "[method]incoming-request.headers") handle incoming_request_headers(handle self);
 IMPORT(HTTP, "[method]incoming-body.stream") void incoming_body_stream(handle self, handle_result *result);
 IMPORT(HTTP, "[resource-drop]incoming-body") void incoming_body_drop(handle self);
+IMPORT(HTTP, "[static]incoming-body.finish") handle incoming_body_finish(handle self);
 IMPORT(HTTP, "[resource-drop]fields") void fields_drop(handle self);
 IMPORT(HTTP, "[resource-drop]outgoing-response") void outgoing_response_drop(handle self);
 IMPORT(HTTP, "[resource-drop]outgoing-body") void outgoing_body_drop(handle self);
@@ -163,6 +164,11 @@ void handle_request(handle request, handle out) {
   } else if (same(path, TEXT("/incoming-parent-first"))) {
     open_body(request, &body, &stream);
     incoming_body_drop(body);
+    answer(out, fields_new(), TEXT("dropped"));
+  } else if (same(path, TEXT("/finish-incoming-with-stream"))) {
+    open_body(request, &body, &stream);
+    incoming_body_finish(body);
+    answer(out, fields_new(), TEXT("finished"));
   } else if (same(path, TEXT("/finish-with-stream"))) {
     uint64_t finished[5];
     begin(out, fields_new(), &body);
