@@ -7,6 +7,7 @@ import { NatsKvBucket } from './kv-bucket.ts'
 import type { Lattice, LatticeState, PublishOptions } from './lattice.ts'
 import { fromNatsError, natsReason } from './nats-errors.ts'
 import { type LatticeCredentials, type LatticeTls, natsAuthenticator, natsTls, parseServers } from './nats-options.ts'
+import { NatsRequests } from './nats-requests.ts'
 import { NatsSubscription } from './nats-subscription.ts'
 import { openObjectBucket } from './object-bucket.ts'
 
@@ -54,6 +55,8 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
   const subscriptions = new Set<NatsSubscription>()
   let state: LatticeState = { kind: 'connecting', lastError: undefined }
   let connection: NatsConnection | undefined
+  /** Those over it. */
+  let requests: NatsRequests | undefined
   const kept = new KeptMessages()
   let attempts = 0
 
@@ -83,11 +86,13 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
   async function keepConnected(): Promise<void> {
     while (!closing.signal.aborted) {
       let established: NatsConnection
+      let inboxPrefix: string | undefined
       try {
         const { credentials } = options
         if (credentials?.kind === 'svid') await credentials.ready({ signal: closing.signal })
+        inboxPrefix = credentials?.kind === 'svid' ? credentials.inboxPrefix() : undefined
         established = await connect({
-          ...(credentials?.kind === 'svid' && { inboxPrefix: credentials.inboxPrefix() }),
+          ...(inboxPrefix !== undefined && { inboxPrefix }),
           servers,
           name: `herald ${name}`,
           timeout: connectTimeoutMs,
@@ -115,12 +120,16 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
       }
       if (closing.signal.aborted) return await established.close()
       connection = established
+      const asked = new NatsRequests(established, inboxPrefix)
+      requests = asked
       for (const subscription of subscriptions) subscription.bind(established)
       setState({ kind: 'connected', server: established.getServer() })
       void watch(established)
       const reason = await established.closed()
+      asked.close()
       if (closing.signal.aborted) return
       connection = undefined
+      requests = undefined
       down(reason)
     }
   }
@@ -147,6 +156,7 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
         void leaveLameDuck(watched)
         return
       case Events.Error:
+        if (permissionContext?.operation === 'publish') requests?.refused(permissionContext.subject)
         log.warn(
           { event: 'lattice.error', connection: name, reason: String(data), subject: permissionContext?.subject },
           'NATS reports an error',
@@ -233,10 +243,16 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
 
   /** The connection as it is now, once it is up. @throws ERR_LATTICE_UNREACHABLE after `timeoutMs`, ERR_LATTICE_CLOSED */
   function live(timeoutMs: number): NatsConnection | Promise<NatsConnection> {
-    if (state.kind === 'connected' && connection !== undefined) return connection
+    return whenUp(timeoutMs, () => connection)
+  }
+
+  function whenUp<T>(timeoutMs: number, current: () => T | undefined): T | Promise<T> {
+    const now = state.kind === 'connected' ? current() : undefined
+    if (now !== undefined) return now
     return connected({ signal: AbortSignal.timeout(timeoutMs) }).then(() => {
-      if (connection === undefined) throw unreachable('connect', lastErrorOf(state))
-      return connection
+      const then = current()
+      if (then === undefined) throw unreachable('connect', lastErrorOf(state))
+      return then
     })
   }
 
@@ -298,18 +314,13 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
           throw error
         })
       }
-      const { promise, reject } = Promise.withResolvers<never>()
-      const abort = () => reject(signal?.reason)
-      signal?.addEventListener('abort', abort, { once: true })
       try {
-        if (connection === undefined) throw unreachable(`request ${subject}`, undefined)
+        if (requests === undefined) throw unreachable(`request ${subject}`, undefined)
         const leftMs = Math.max(1, timeoutMs - (clock.nowMs() - startedMs))
-        return (await Promise.race([connection.request(subject, payload, { timeout: leftMs }), promise])).data
+        return (await requests.request(subject, payload, { timeoutMs: leftMs, signal })).data
       } catch (error) {
         signal?.throwIfAborted()
         throw fromNatsError(error, `request ${subject}`)
-      } finally {
-        signal?.removeEventListener('abort', abort)
       }
     },
     async requestMany(subject, payload, { quietMs, timeoutMs, signal }) {
@@ -353,7 +364,11 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
     },
     async openKvBucket(name, { signal, ...bucketOptions }) {
       await connected({ signal })
-      return NatsKvBucket.open(live, name, bucketOptions)
+      return NatsKvBucket.open(
+        { live, requests: (timeoutMs) => whenUp(timeoutMs, () => requests) },
+        name,
+        bucketOptions,
+      )
     },
     async openObjectBucket(name, { signal, ...bucketOptions }) {
       await connected({ signal })

@@ -1,6 +1,7 @@
 import { headers, type Msg, type NatsConnection } from 'nats'
 import { HeraldError } from '../errors/herald-error.ts'
 import { fromNatsError } from './nats-errors.ts'
+import type { NatsRequests } from './nats-requests.ts'
 
 export type KvBucketOptions = {
   /** Copies in a cluster. Default: 1. */
@@ -40,21 +41,25 @@ const wrongRevision = 10071
 /** `deleted`: all there is of the key is the mark that it was deleted. */
 type Found = KvEntry & { readonly deleted: boolean }
 
-type Live = (timeoutMs: number) => NatsConnection | Promise<NatsConnection>
+/** The connection as it is now, and requests over it. */
+type Live = {
+  live(timeoutMs: number): NatsConnection | Promise<NatsConnection>
+  requests(timeoutMs: number): NatsRequests | Promise<NatsRequests>
+}
 
 /** Speaks JetStream's own subjects: one request for each call, and nothing of it is parsed that is not needed. */
 export class NatsKvBucket implements KvBucket {
-  readonly #live: Live
+  readonly #from: Live
   readonly #name: string
   readonly #direct: boolean
 
-  private constructor(live: Live, name: string, direct: boolean) {
-    this.#live = live
+  private constructor(from: Live, name: string, direct: boolean) {
+    this.#from = from
     this.#name = name
     this.#direct = direct
   }
 
-  static async open(live: Live, name: string, options: KvBucketOptions): Promise<NatsKvBucket> {
+  static async open(from: Live, name: string, options: KvBucketOptions): Promise<NatsKvBucket> {
     if (!/^[\w-]{1,200}$/.test(name)) {
       throw new HeraldError(
         'ERR_LATTICE_STORAGE',
@@ -63,7 +68,7 @@ export class NatsKvBucket implements KvBucket {
     }
     const { replicas, storage, ttlMs, maxBytes } = options
     try {
-      const connection = await live(timeoutMs)
+      const connection = await from.live(timeoutMs)
       await connection.jetstream().views.kv(name, {
         history: 1,
         ...(replicas !== undefined && { replicas }),
@@ -73,7 +78,7 @@ export class NatsKvBucket implements KvBucket {
       })
       const manager = await connection.jetstreamManager()
       const { config } = await manager.streams.info(`KV_${name}`)
-      return new NatsKvBucket(live, name, config.allow_direct === true)
+      return new NatsKvBucket(from, name, config.allow_direct === true)
     } catch (error) {
       throw fromNatsError(error, `open the bucket ${name}`)
     }
@@ -105,7 +110,7 @@ export class NatsKvBucket implements KvBucket {
 
   async keys(limit: number): Promise<string[]> {
     try {
-      const connection = await this.#live(timeoutMs)
+      const connection = await this.#from.live(timeoutMs)
       const bucket = await connection.jetstream().views.kv(this.#name, { bindOnly: true })
       const found: string[] = []
       const listing = await bucket.keys()
@@ -155,12 +160,9 @@ export class NatsKvBucket implements KvBucket {
 
   async #request(subject: string, payload: Uint8Array, withHeaders?: ReturnType<typeof headers>): Promise<Msg> {
     try {
-      const now = this.#live(timeoutMs)
-      const connection = now instanceof Promise ? await now : now
-      return await connection.request(subject, payload, {
-        timeout: timeoutMs,
-        ...(withHeaders !== undefined && { headers: withHeaders }),
-      })
+      const now = this.#from.requests(timeoutMs)
+      const requests = now instanceof Promise ? await now : now
+      return await requests.request(subject, payload, { timeoutMs, headers: withHeaders })
     } catch (error) {
       throw fromNatsError(error, `use the bucket ${this.#name}`)
     }

@@ -27,6 +27,43 @@ test('a request is answered, and one that nobody listens to is said so at once',
   )
 })
 
+test('requests at once get each their own answer; one given up or too late leaves the others alone', async () => {
+  await using nats = await startNats()
+  await using server = testLattice(nats.url)
+  await using client = testLattice(nats.url)
+  const held: (() => void)[] = []
+  server.subscribe(subject, {
+    handle: (message) => {
+      const answer = () => message.reply(message.payload)
+      if (message.payload.length === 0) held.push(answer)
+      else answer()
+    },
+  })
+  await server.flush(within(5_000))
+  await client.connected(within(5_000))
+  const controller = new AbortController()
+  const late = client.request(subject, bytes(''), { timeoutMs: 60 }).catch((error: unknown) => error)
+  const given = client
+    .request(subject, bytes(''), { timeoutMs: 20_000, signal: controller.signal })
+    .catch((error: unknown) => error)
+  const slow = client.request(subject, bytes(''), { timeoutMs: 20_000 })
+  const many = Array.from({ length: 300 }, (_, index) =>
+    client.request(subject, bytes(`m${index}`), { timeoutMs: 20_000, signal: controller.signal }),
+  )
+  const answers = await Promise.all(many)
+  assert.deepEqual(
+    answers.map((answer) => Buffer.from(answer).toString()),
+    answers.map((_, index) => `m${index}`),
+  )
+  await until('all are held', () => held.length === 3)
+  assert.ok(isHeraldError(await late, 'ERR_LATTICE_TIMEOUT'))
+  const reason = new Error('given up')
+  controller.abort(reason)
+  assert.equal(await given, reason)
+  for (const answer of held) answer()
+  assert.equal((await slow).length, 0)
+})
+
 test('it starts while NATS is down and connects once NATS is there; subscriptions made before work', async () => {
   await using nats = await startNats()
   await nats.stop()
@@ -218,7 +255,7 @@ test('refused credentials are said and tried again; renewed ones in the file wor
 test('a user may be refused a subject: it is said, and the connection stays', async () => {
   await using nats = await startNats({
     config:
-      'authorization { users = [ { user: u, password: p, permissions: { subscribe: ["test.>", "_INBOX.>"], publish: ">" } } ] }',
+      'authorization { users = [ { user: u, password: p, permissions: { subscribe: ["test.>", "_INBOX.>"], publish: { deny: "test.closed" } } } ] }',
   })
   await using lattice = testLattice(nats.url, { credentials: { kind: 'user', user: 'u', password: 'p' } })
   lattice.subscribe('secret.things' as Subject, { handle: () => {} })
@@ -229,6 +266,22 @@ test('a user may be refused a subject: it is said, and the connection stays', as
       .some(({ event, subject: refused }) => event === 'lattice.subscription-failed' && refused === 'secret.things'),
   )
   assert.equal((await lattice.request(subject, bytes('x'), { timeoutMs: 2_000 })).length, 1)
+  await assert.rejects(lattice.request('test.closed' as Subject, bytes(''), { timeoutMs: 20_000 }), (error) =>
+    isHeraldError(error, 'ERR_LATTICE_UNAUTHORIZED'),
+  )
+})
+
+test('a user whose answers may not reach it is told so, and not that nobody answered in time', async () => {
+  await using nats = await startNats({
+    config: 'authorization { users = [ { user: u, password: p, permissions: { subscribe: "test.>" } } ] }',
+  })
+  await using lattice = testLattice(nats.url, { credentials: { kind: 'user', user: 'u', password: 'p' } })
+  lattice.subscribe(subject, { handle: (message) => message.reply(message.payload) })
+  for (let times = 0; times < 2; times++) {
+    await assert.rejects(lattice.request(subject, bytes('x'), { timeoutMs: 20_000 }), (error) =>
+      isHeraldError(error, 'ERR_LATTICE_UNAUTHORIZED'),
+    )
+  }
 })
 
 test('a token function is asked at every connect, and no credential is ever logged', async () => {
