@@ -15,7 +15,7 @@ import {
   parseListenAddress,
   parseMebibytes,
 } from './option-values.ts'
-import type { RegistryOptions } from './registry-images.ts'
+import { type RegistryOptions, registryIdentityOption } from './registry-options.ts'
 import type { PullSecretsOptions } from './workload-pull-secrets.ts'
 
 export type HostCommandOptions = CommonOptions &
@@ -167,6 +167,7 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
       'registries asked before another, several with commas; repeatable; they never get the credentials of a workload',
       collectPairs,
     )
+    .option(...registryIdentityOption)
     .optionsGroup('Options:')
     .option(
       '--allow-host-path <directory>',

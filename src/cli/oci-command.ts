@@ -2,9 +2,10 @@ import type { Command } from 'commander'
 import { addCommonOptions, type CommonOptions } from './common-options.ts'
 import type { CliEnvironment } from './environment.ts'
 import { collect, collectPairs } from './option-values.ts'
-import type { RegistryOptions } from './registry-images.ts'
+import { type RegistryOptions, registryIdentityOption } from './registry-options.ts'
 
-export type OciOptions = CommonOptions & RegistryOptions
+export type OciOptions = CommonOptions &
+  RegistryOptions & { readonly spireWorkloadSocket?: string; readonly ownSpiffeId?: string }
 export type OciPushOptions = OciOptions & { readonly annotation?: Readonly<Record<string, string>> }
 export type OciPullOptions = OciOptions & { readonly to?: string; readonly always?: true }
 
@@ -13,14 +14,21 @@ export function addOciCommand(program: Command, environment: CliEnvironment): vo
     .command('oci')
     .summary('push, pull and look at components in registries')
     .description(
-      'Components in OCI registries, as CNCF wasm artifacts; credentials are those of docker login and its credential helpers.',
+      'Components in OCI registries, as CNCF wasm artifacts; credentials are those of docker login and its credential helpers, or this process’s own SVID.',
     )
   const common = (command: Command): Command =>
-    addCommonOptions(command).option(
-      '--plain-http-registry <host>',
-      'a registry, host[:port], spoken to without TLS; repeatable; loopback always is',
-      collect,
-    )
+    addCommonOptions(command)
+      .option(
+        '--plain-http-registry <host>',
+        'a registry, host[:port], spoken to without TLS; repeatable; loopback always is',
+        collect,
+      )
+      .option(...registryIdentityOption)
+      .option(
+        '--spire-workload-socket <path>',
+        'Workload API that gives the SVID for --registry-identity (default: $SPIFFE_ENDPOINT_SOCKET)',
+      )
+      .option('--own-spiffe-id <id>', 'which SPIFFE ID to be when several entries match this process')
   common(oci.command('push'))
     .description('Push a component. The same bytes get the same digest.')
     .argument('<reference>', 'REGISTRY/NAME:TAG')

@@ -16,6 +16,7 @@ import { usesOwnSvids } from './nats-svid-options.ts'
 import { otlpSettings } from './otlp-settings.ts'
 import { openOwnSpiffe } from './own-spiffe.ts'
 import { openRegistryImages } from './registry-images.ts'
+import { usesRegistryIdentity } from './registry-options.ts'
 import { runUntilEnded } from './run-until-ended.ts'
 import { allEnded, type StartedWorkloads, startWorkloads, type WorkloadFailure } from './start-workloads.ts'
 import { heraldVersion } from './version-command.ts'
@@ -60,7 +61,6 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
       log,
       signal,
     }))
-  const images = await openRegistryImages(options, readRegistryEnvironment(), { log, signal })
   const labels = { ...(nats !== undefined && { hostgroup: options.hostgroup }), ...options.label }
   await using authority = createSpireAuthority({
     adminSocketPath,
@@ -69,10 +69,17 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
     clock: systemClock,
   })
   const diagnosis = sayHowSpireIs(authority, adminSocketPath, log, signal)
-  await using own = usesOwnSvids(options) ? openOwnSpiffe(options, environment, log) : undefined
+  const showsNats = usesOwnSvids(options)
+  await using own = showsNats || usesRegistryIdentity(options) ? openOwnSpiffe(options, environment, log) : undefined
+  const svids = own?.identity
+  const images = await openRegistryImages(options, readRegistryEnvironment(), { log, signal, svids })
   // The NATS client is loaded only by hosts that use it.
   const connectNats =
-    nats && (await import('./nats-connections.ts')).natsConnections({ ...options, nats }, { log, own })
+    nats &&
+    (await import('./nats-connections.ts')).natsConnections(
+      { ...options, nats },
+      { log, own: showsNats ? own : undefined },
+    )
   await using wired = await wireHost(
     {
       authority,

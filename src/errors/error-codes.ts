@@ -152,6 +152,15 @@ export const errorCodes = {
     exitCode: 2,
     meaning: 'The docker configuration file or a credential helper it names cannot be used.',
   },
+  ERR_OCI_IDENTITY_INVALID: {
+    exitCode: 2,
+    meaning: 'How an SVID is shown to a registry (--registry-identity) cannot be read.',
+  },
+  ERR_OCI_TOKEN_SERVICE_UNKNOWN: {
+    exitCode: 3,
+    meaning:
+      'A registry wants the host’s SVID sent to another token service, or for another service, than was configured.',
+  },
   ERR_OCI_UNAUTHORIZED: { exitCode: 1, meaning: 'The registry wants credentials, or refused those it got (401).' },
   ERR_OCI_FORBIDDEN: { exitCode: 1, meaning: 'The registry knows the credentials but does not allow this (403).' },
   ERR_OCI_NOT_FOUND: { exitCode: 1, meaning: 'The registry has no such repository, tag, digest or layer (404).' },
@@ -231,6 +240,10 @@ export const errorCodes = {
   },
   ERR_CALL_RETURNED_ERR: { exitCode: 1, meaning: 'The function that herald call called returned its err.' },
   ERR_CALL_FAILED: { exitCode: 4, meaning: 'An HTTP request of herald call was not answered.' },
+  ERR_CALLEE_NOT_PROVED: {
+    exitCode: 3,
+    meaning: 'Whoever answered a call of a component on NATS is not the callee, or could not prove it.',
+  },
   ERR_CALL_STATUS: {
     exitCode: 1,
     meaning: 'An HTTP request of herald call was answered with a status of 400 or more.',

@@ -16,6 +16,21 @@ export async function fromRegistryResponse(
   return new HeraldError(code, `${what}: ${message}${detail === '' ? '' : ` (${detail})`}`, { hint })
 }
 
+/** A token service's refusal of this process's SVID: RFC 6749 §5.2, of which only the code is shown. */
+export async function refusedSvid(
+  response: Response,
+  { what, tokenService }: { what: string; tokenService: string },
+): Promise<HeraldError> {
+  const answer: unknown = await response.json().catch(() => undefined)
+  const code = (answer as { error?: unknown } | null | undefined)?.error
+  const shown = typeof code === 'string' && /^[a-z_]{1,40}$/.test(code) ? `, ${code}` : ''
+  return new HeraldError(
+    'ERR_OCI_UNAUTHORIZED',
+    `${what}: the token service ${tokenService} refuses this host’s JWT-SVID (${response.status}${shown})`,
+    { hint: 'compare audience, issuer and SPIFFE ID with what it accepts: --registry-identity' },
+  )
+}
+
 function translate(status: number, method: string): [ErrorCode, string, string] {
   switch (status) {
     case 401:

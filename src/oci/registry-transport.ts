@@ -5,7 +5,7 @@ import type { Log } from '../observability/log.ts'
 import { isLocalAddress, isLoopbackHost } from './loopback.ts'
 import type { OciCredentials } from './oci-credentials.ts'
 import { answerChallenge, parseChallenges, type RegistryToken } from './registry-auth.ts'
-import { fromFetchFailure, fromRegistryResponse } from './registry-errors.ts'
+import { fromFetchFailure, fromRegistryResponse, refusedSvid } from './registry-errors.ts'
 
 export type RegistryTransportOptions = {
   readonly fetch: typeof globalThis.fetch
@@ -55,6 +55,22 @@ const retryable = new Set([408, 429, 500, 502, 503, 504])
 export function createRegistryTransport(options: RegistryTransportOptions) {
   const { fetch, clock, log, random, plainHttpRegistries, idleTimeoutMs, maxAttempts, maxRetryAfterMs } = options
   const tokens = new Map<string, RegistryToken>()
+
+  const watched = new WeakSet<AbortSignal>()
+
+  /** Until it is revoked: then nothing of it is left here. */
+  function keep(key: string, token: RegistryToken): void {
+    const { revoked } = token
+    if (revoked?.aborted) return
+    tokens.set(key, token)
+    if (revoked === undefined || watched.has(revoked)) return
+    watched.add(revoked)
+    const evict = (): void => {
+      for (const [known, { revoked: of }] of tokens) if (of === revoked) tokens.delete(known)
+      log.info({ event: 'oci.token.evicted' }, 'the SVID is gone, and so are the registry tokens it was traded for')
+    }
+    revoked.addEventListener('abort', evict, { once: true })
+  }
 
   const isPlain = (host: string) => isLoopbackHost(host) || plainHttpRegistries.includes(host)
 
@@ -148,14 +164,17 @@ export function createRegistryTransport(options: RegistryTransportOptions) {
         what: request.what,
         registryOrigin: origin,
         nowMs: clock.nowMs(),
+        signal: request.signal,
       }
       const token = await answerChallenge(answered, async (realm, init) => {
         const answer = await exchange(realm, init, { what: request.what, signal: request.signal })
+        if (credentials?.kind === 'svid' && [400, 401, 403].includes(answer.status))
+          throw await refusedSvid(answer, { what: request.what, tokenService: realm.host })
         if (answer.status !== 200) throw new RefusedAnswer(answer)
         return answer
       })
       if (tokens.size >= 1_000) tokens.clear()
-      tokens.set(tokenKey, token)
+      keep(tokenKey, token)
       const second = await follow(url, request, token.authorization)
       if (second.status === 401) tokens.delete(tokenKey)
       return second
@@ -269,10 +288,21 @@ class RefusedAnswer extends Error {
 /** Tells sets of credentials apart without holding them. */
 export function credentialKey(credentials: OciCredentials | undefined): string {
   if (credentials === undefined) return 'anonymous'
-  const parts = credentials.kind === 'basic' ? [credentials.username, credentials.password] : [credentials.token]
   return createHash('sha256')
-    .update(JSON.stringify([credentials.kind, ...parts]))
+    .update(JSON.stringify([credentials.kind, ...distinguishing(credentials)]))
     .digest('hex')
+}
+
+function distinguishing(credentials: OciCredentials): readonly string[] {
+  switch (credentials.kind) {
+    case 'basic':
+      return [credentials.username, credentials.password]
+    case 'identity-token':
+      return [credentials.token]
+    case 'svid':
+      // Whoever has this SPIFFE ID, by whatever SVID of it.
+      return [credentials.spiffeId, credentials.identity.audience, credentials.identity.tokenService?.href ?? '']
+  }
 }
 
 /** RFC 9110 §10.2.3: seconds, or a date. */

@@ -104,6 +104,15 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
       health: { port: 9001 },
       registries: {
         credentialsSecret: 'registries',
+        identities: {
+          'registry.example.org': { audience: 'registry.example.org' },
+          'other.example.org:5000': {
+            audience: 'other',
+            tokenService: 'https://auth.example.org/token',
+            service: 'other',
+            grant: 'token-exchange',
+          },
+        },
         plainHttp: ['registry.internal:5000'],
         mirrors: { 'docker.io': ['one.internal', 'two.internal:5000'] },
       },

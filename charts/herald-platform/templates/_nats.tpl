@@ -38,8 +38,6 @@ nats://{{ include "herald.natsName" . }}:{{ dig "config" "nats" "port" 4222 .Val
 {{- else if eq .kind "svid" }}
 - --nats-svid
 - --nats-audience={{ .audience }}
-- --spire-workload-socket={{ include "herald.workloadSocketPath" $.root }}
-- --own-spiffe-id={{ include "herald.hostSpiffeId" $.root }}
 {{- end }}
 {{- end }}
 {{- with .root.Values.lattice.tls }}

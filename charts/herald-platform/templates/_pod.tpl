@@ -35,6 +35,10 @@ capabilities: {drop: [ALL]}
 {{- else }}
 - --label=hostgroup={{ .Values.host.group }}
 {{- end }}
+{{- if include "herald.hostShowsSvid" . }}
+- --spire-workload-socket={{ include "herald.workloadSocketPath" . }}
+- --own-spiffe-id={{ include "herald.hostSpiffeId" . }}
+{{- end }}
 {{- range $key := keys .Values.host.labels | sortAlpha }}
 - {{ printf "--label=%s=%s" $key (get $.Values.host.labels $key) | quote }}
 {{- end }}
@@ -52,6 +56,9 @@ capabilities: {drop: [ALL]}
 {{- range $registry, $mirrors := .Values.host.registries.mirrors }}
 - --registry-mirror={{ $registry }}={{ join "," $mirrors }}
 {{- end }}
+{{- range $registry, $identity := .Values.host.registries.identities }}
+- {{ include "herald.registryIdentity" (dict "registry" $registry "identity" $identity) | quote }}
+{{- end }}
 - --memory-limit={{ int .Values.host.memoryLimitMiB }}
 - --request-timeout={{ .Values.host.requestTimeout }}
 - --idle-timeout={{ .Values.host.idleTimeout }}
@@ -61,6 +68,18 @@ capabilities: {drop: [ALL]}
 - --log-level={{ .Values.host.logLevel }}
 - --log-format=json
 - --output=json
+{{- end }}
+
+{{- define "herald.registryIdentity" -}}
+--registry-identity={{ .registry }}={{ .identity.audience }}
+{{- with .identity.tokenService }},token-service={{ . }}{{ end }}
+{{- with .identity.service }},service={{ . }}{{ end }}
+{{- with .identity.grant }},grant={{ . }}{{ end }}
+{{- end }}
+
+{{- /* Not empty where the host shows its own SVID to somebody. */ -}}
+{{- define "herald.hostShowsSvid" -}}
+{{- if or (eq .Values.lattice.credentials.kind "svid") .Values.host.registries.identities }}true{{ end -}}
 {{- end }}
 
 {{- /* OpenTelemetry's own variables, nothing without an endpoint. */ -}}
@@ -207,7 +226,7 @@ spec:
         - {name: artifact-cache, mountPath: /var/cache/artifacts}
         {{- end }}
         - {name: spire-admin, mountPath: {{ include "herald.adminSocketDirectory" . }}{{ if not $sidecar }}, readOnly: true{{ end }}}
-        {{- if eq .Values.lattice.credentials.kind "svid" }}
+        {{- if include "herald.hostShowsSvid" . }}
         - {name: spire-workload-socket, mountPath: /run/spire/workload, readOnly: true}
         {{- end }}
         {{- if .Values.workloads }}
@@ -251,7 +270,7 @@ spec:
         sources:
           - serviceAccountToken: {path: spire-agent, audience: spire-server, expirationSeconds: 600}
     {{- end }}
-    {{- if and (not $sidecar) (eq .Values.lattice.credentials.kind "svid") }}
+    {{- if and (not $sidecar) (include "herald.hostShowsSvid" .) }}
     - name: spire-workload-socket
       csi: {driver: {{ .Values.spire.workloadSocket.csiDriver }}, readOnly: true}
     {{- end }}
