@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { ComponentFacts } from '../identity/component-facts.ts'
 import type { HostInterface } from '../manifest/host-interface.ts'
+import type { CarriedTrace, TraceSource } from '../observability/trace-context.ts'
 import type { WitFunction } from '../wit/wit-type.ts'
 
 /**
@@ -101,8 +102,15 @@ export interface CellBinding {
 
 /** The cell's end of a {@link CellBinding}. */
 export interface CellChannel {
-  /** Asks the control thread. @throws Error with a `code`; the signal's reason when aborted. */
-  request(method: string, payload: unknown, options: { signal: AbortSignal }): Promise<unknown>
+  /**
+   * Asks the control thread. @param options `trace`: of the call that needs it; spans of what is done there belong to it
+   * @throws Error with a `code`; the signal's reason when aborted.
+   */
+  request(
+    method: string,
+    payload: unknown,
+    options: { signal: AbortSignal; readonly trace?: CarriedTrace | undefined },
+  ): Promise<unknown>
   /** Messages sent through `attach`'s function. */
   onMessage(listener: (message: unknown) => void): void
   /**
@@ -121,6 +129,8 @@ export type CallGuestOptions = {
   readonly signal?: AbortSignal
   /** Default: unknown. */
   readonly caller?: Caller
+  /** What the call belongs to: asked only when something of the guest needs it. Default: to no trace. */
+  readonly within?: TraceSource
 }
 
 /** Who called a component, as `herald:identity/caller` says it. */
@@ -164,7 +174,10 @@ export interface RequestSigning {
    */
   readonly connect?: (address: string) => Promise<Duplex>
   /** @throws RequestSigningError */
-  sign(request: RequestToSign, options: { signal: AbortSignal }): Promise<RequestSignature>
+  sign(
+    request: RequestToSign,
+    options: { signal: AbortSignal; readonly trace?: CarriedTrace | undefined },
+  ): Promise<RequestSignature>
   /** The relying party answered 401 to a request signed with it: what comes next is to be signed with another, if there is one. */
   rejected(credentialId: string, options: { signal: AbortSignal }): Promise<void>
 }
@@ -222,6 +235,8 @@ export interface InstanceContext {
   readonly deadlineMs?: number
   /** Of the call in progress. */
   readonly caller?: Caller
+  /** Of the call in progress: to be passed on, and parsed by whoever reads it. Worked out when asked. */
+  readonly trace?: CarriedTrace | undefined
   /** Ends the call in progress, as a trap of the guest would, and the instance. */
   end?(reason: Error): void
   /** Given to capabilities by every engine; stand-ins for one may not. */

@@ -4,7 +4,6 @@ import type { Host } from '../host/host.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
 import type { SvidSource } from '../identity/svid-source.ts'
 import type { Ingress } from '../ingress/ingress.ts'
-import type { TraceSampling } from '../ingress/request-tracer.ts'
 import type { Lattice } from '../lattice/lattice.ts'
 import { type DurationPoint, mergeDurations } from '../observability/duration-series.ts'
 import { startHealthServer } from '../observability/health-server.ts'
@@ -13,7 +12,7 @@ import { createMetrics, type MetricPoint } from '../observability/metrics.ts'
 import { createProcessMetrics, eventLoopPoints } from '../observability/process-metrics.ts'
 import { prometheusContentType, prometheusText } from '../observability/prometheus-text.ts'
 import { createReadiness } from '../observability/readiness.ts'
-import type { SpanSink } from '../observability/span.ts'
+import { Tracer, type Tracing } from '../observability/tracer.ts'
 import type { TrailEvent } from './audit-trail.ts'
 import { countAuditEvent } from './count-audit-event.ts'
 import { measureAuthority } from './measure-authority.ts'
@@ -24,8 +23,8 @@ import type { OtlpSettings } from './otlp-settings.ts'
 export interface HostOperations extends AsyncDisposable {
   /** Where they are served; `undefined` when they are only sent. */
   readonly url: string | undefined
-  /** What is to be made of requests; `undefined` when nobody gets traces. */
-  readonly tracing: { readonly sampling: TraceSampling; readonly onSpans: SpanSink } | undefined
+  /** `undefined` when nobody gets traces. */
+  readonly tracing: Tracing | undefined
   /** The same authority, its fetches timed. */
   measureAuthority(authority: SvidAuthority): SvidAuthority
   /** Counts what happened with identities. */
@@ -117,7 +116,7 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
       }),
     )
   if (server !== undefined) log.info({ event: 'health.listening', url: server.url }, 'probes and metrics are served')
-  const telemetry = options.otlp && (await openTelemetry(options.otlp))
+  const tracing = options.otlp && (await openTelemetry(options.otlp))
 
   /** Its libraries are loaded only by hosts that use them. */
   async function openTelemetry(otlp: OtlpSettings) {
@@ -135,17 +134,18 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
     if (stop !== undefined) stack.defer(stop)
     metrics.addSource(() => [{ name: 'herald.telemetry.dropped', value: opened.dropped }])
     log.info({ event: 'otlp.sending', ...endpoints }, 'telemetry is sent')
-    return {
-      spans: opened.spans,
-      tracing: endpoints.traces === undefined ? undefined : { sampling: otlp.sampling, onSpans: opened.spans },
-    }
+    if (endpoints.traces === undefined) return undefined
+    const { sampling } = otlp
+    const tracer = new Tracer(sampling, opened.spans)
+    stack.defer(() => tracer.flush())
+    return { sampling, onSpans: opened.spans, tracer }
   }
 
   const owned = stack.move()
   return {
     url: server?.url,
-    tracing: telemetry?.tracing,
-    measureAuthority: (authority) => measureAuthority(authority, metrics, telemetry?.tracing?.onSpans),
+    tracing,
+    measureAuthority: (authority) => measureAuthority(authority, metrics, tracing?.tracer),
     count: (event) => countAuditEvent(event, metrics),
     countRequests(points) {
       direct = mergeDurations([...direct, ...points])
@@ -153,7 +153,7 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
     watch({ host, ingress, svids, audit }) {
       watched = { host, ingress }
       metrics.addSource(() => workloadPoints(host))
-      metrics.addSource(() => ingressPoints(ingress, direct))
+      metrics.addSource(() => ingressPoints(ingress, direct, host))
       metrics.addSource(() => [
         { name: 'herald.svid.cached', value: svids.heldCount() },
         { name: 'herald.audit.published', value: audit.counts.published },
@@ -215,15 +215,24 @@ function workloadPoints(host: Host): MetricPoint[] {
   ]
 }
 
-async function ingressPoints(ingress: Ingress, direct: readonly DurationPoint[]): Promise<MetricPoint[]> {
+/** @param direct durations of requests that workloads took at addresses of their own */
+async function ingressPoints(ingress: Ingress, direct: readonly DurationPoint[], host: Host): Promise<MetricPoint[]> {
   const readings = await ingress.measure({ timeoutMs: answerWithinMs })
   const answered = readings.flatMap((reading, index) => (reading === undefined ? [] : [{ ...reading, index }]))
   const sum = (of: 'activeRequests' | 'connections'): number => answered.reduce((total, each) => total + each[of], 0)
+  const activeAtListeners = host
+    .status()
+    .flatMap((each) => each.metrics)
+    .reduce((total, { listenerRequests }) => total + listenerRequests, 0)
   return [
     ...mergeDurations([...answered.flatMap(({ durations }) => durations), ...direct]).map(
       (point): MetricPoint => ({ name: 'http.server.request.duration', ...point }),
     ),
-    { name: 'http.server.active_requests', value: sum('activeRequests'), attributes: { 'url.scheme': 'http' } },
+    {
+      name: 'http.server.active_requests',
+      value: sum('activeRequests') + activeAtListeners,
+      attributes: { 'url.scheme': 'http' },
+    },
     { name: 'herald.ingress.connections', value: sum('connections') },
     ...answered.flatMap(({ eventLoop, index }) => eventLoopPoints(`ingress-${index}`, eventLoop)),
   ]

@@ -1,12 +1,10 @@
 import { isHeraldError } from '../errors/herald-error.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
 import type { Metrics } from '../observability/metrics.ts'
-import type { SpanSink } from '../observability/span.ts'
-import { TraceIds } from '../observability/trace-context.ts'
+import { measured, type Tracer } from '../observability/tracer.ts'
 
 /** An authority whose fetches are timed, by the code of the error if there is one, and told as spans. Its owner stays who it was. */
-export function measureAuthority(authority: SvidAuthority, metrics: Metrics, onSpans?: SpanSink): SvidAuthority {
-  const ids = new TraceIds()
+export function measureAuthority(authority: SvidAuthority, metrics: Metrics, tracer?: Tracer): SvidAuthority {
   metrics.addSource(() => [{ name: 'herald.spire.ready', value: authority.status().kind === 'ready' ? 1 : 0 }])
   const { x509Bundle } = authority
   return {
@@ -14,22 +12,11 @@ export function measureAuthority(authority: SvidAuthority, metrics: Metrics, onS
     ...(x509Bundle !== undefined && { x509Bundle: x509Bundle.bind(authority) }),
     async fetchJwtSvids(request, options) {
       const startMs = performance.now()
-      const record = (attributes?: { 'error.type': string }): void => {
+      const record = (attributes?: { 'error.type': string }): void =>
         metrics.record('herald.svid.fetch.duration', (performance.now() - startMs) / 1000, attributes)
-        // One fetch may be for several who wait, and none of their requests is its cause: a trace of its own.
-        onSpans?.([
-          {
-            ...{ traceId: ids.traceId(), spanId: ids.spanId(), parentSpanId: undefined },
-            ...{ name: 'herald.svid.fetch', kind: 'client' },
-            startMs: performance.timeOrigin + startMs,
-            endMs: performance.timeOrigin + performance.now(),
-            attributes: { 'herald.audiences': request.audiences, ...attributes },
-            ...(attributes !== undefined && { error: attributes['error.type'] }),
-          },
-        ])
-      }
       try {
-        const svids = await authority.fetchJwtSvids(request, options)
+        const fetch = () => authority.fetchJwtSvids(request, options)
+        const svids = await measured(tracer, 'herald.svid.fetch', { 'herald.audiences': request.audiences }, fetch)
         record()
         return svids
       } catch (error) {

@@ -1,6 +1,6 @@
 import { HeraldError } from '../errors/herald-error.ts'
-import type { TraceSampling } from '../ingress/request-tracer.ts'
 import type { OtlpEndpoints } from '../observability/otlp-export.ts'
+import type { TraceSampling } from '../observability/tracer.ts'
 
 /** What is sent where, by OTLP. */
 export type OtlpSettings = {

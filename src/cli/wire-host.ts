@@ -104,7 +104,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       log,
       clock,
       cacheDir: options.artifactCache,
-      onSpans: operations?.tracing?.onSpans,
+      tracing: operations?.tracing,
       onRequests: operations?.countRequests,
       ...(warmCells !== undefined && { warmCells }),
     }),

@@ -1,5 +1,7 @@
 import type { CellBinding } from '../capabilities/capability.ts'
 import { isHeraldError } from '../errors/herald-error.ts'
+import { readTrace } from '../observability/trace-context.ts'
+import type { Tracer } from '../observability/tracer.ts'
 import type { FromCellMain, ToCellMain } from './cell-protocol.ts'
 
 const maxPending = 4096
@@ -8,12 +10,18 @@ const maxPending = 4096
 export class CapabilityBroker {
   readonly #bindings: ReadonlyMap<string, readonly CellBinding[]>
   readonly #post: (message: ToCellMain) => void
+  readonly #tracer: Tracer | undefined
   #pending = new Map<number, AbortController>()
 
-  /** @param post sends to the cell's present thread, if it has one */
-  constructor(bindings: ReadonlyMap<string, readonly CellBinding[]>, post: (message: ToCellMain) => void) {
+  /** @param post sends to the cell's present thread, if it has one @param tracer has spans of what a guest asks for belong to its call */
+  constructor(
+    bindings: ReadonlyMap<string, readonly CellBinding[]>,
+    post: (message: ToCellMain) => void,
+    tracer?: Tracer,
+  ) {
     this.#bindings = bindings
     this.#post = post
+    this.#tracer = tracer
     for (const [component, ofComponent] of bindings) {
       for (const [index, binding] of ofComponent.entries()) {
         binding.attach((message) => post({ kind: 'capability-message', component, binding: index, message }))
@@ -31,7 +39,9 @@ export class CapabilityBroker {
       if (pending.size >= maxPending)
         throw Object.assign(new Error('too many requests'), { code: 'ERR_COMPONENT_BUSY' })
       pending.set(id, controller)
-      const value = await target.handle(method, payload, { signal: controller.signal })
+      const handle = () => target.handle(method, payload, { signal: controller.signal })
+      const context = this.#tracer && message.trace && readTrace(message.trace)
+      const value = await (context === undefined ? handle() : this.#tracer!.within(context, handle))
       if (pending.delete(id)) this.#post({ kind: 'capability-answer', id, value })
     } catch (error) {
       if (pending.has(id) ? !pending.delete(id) : controller.signal.aborted) return

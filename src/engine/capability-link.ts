@@ -1,4 +1,5 @@
 import type { CallGuestOptions, CellChannel } from '../capabilities/capability.ts'
+import type { CarriedTrace } from '../observability/trace-context.ts'
 import type { FromCellMain, WireError } from './cell-protocol.ts'
 
 const maxPending = 4096
@@ -32,7 +33,7 @@ export class CapabilityLinks {
   channel(component: string, binding: number): CellChannel {
     const key = `${binding} ${component}`
     return {
-      request: (method, payload, { signal }) => this.#request(component, binding, method, payload, signal),
+      request: (method, payload, options) => this.#request(component, binding, method, payload, options),
       onMessage: (listener) => {
         const listeners = this.#listeners.get(key)
         if (listeners) listeners.push(listener)
@@ -68,7 +69,7 @@ export class CapabilityLinks {
     binding: number,
     method: string,
     payload: unknown,
-    signal: AbortSignal,
+    { signal, trace }: { signal: AbortSignal; trace?: CarriedTrace | undefined },
   ): Promise<unknown> {
     signal.throwIfAborted()
     if (this.#pending.size >= maxPending) {
@@ -84,7 +85,8 @@ export class CapabilityLinks {
     }
     signal.addEventListener('abort', onAbort, { once: true })
     try {
-      this.#post({ kind: 'capability-request', id, component, binding, method, payload })
+      const request = { kind: 'capability-request', id, component, binding, method, payload } as const
+      this.#post(trace === undefined ? request : { ...request, trace })
       return await promise
     } finally {
       this.#pending.delete(id)

@@ -1,3 +1,4 @@
+import type { Tracer } from '../observability/tracer.ts'
 import type { CellComponent } from './cell-component.ts'
 import { DirectExchange } from './direct-exchange.ts'
 import type { HttpListenOptions } from './engine.ts'
@@ -8,13 +9,21 @@ import type { ListenerMeter } from './listener-meter.ts'
 export async function listenInCell(
   component: CellComponent,
   options: HttpListenOptions,
-  draining: () => boolean,
-  meter?: ListenerMeter,
+  {
+    draining,
+    meter,
+    tracer,
+  }: {
+    readonly draining: () => boolean
+    readonly meter: ListenerMeter | undefined
+    readonly tracer: Tracer | undefined
+  },
 ): Promise<HttpServer> {
   const rules = {
     maxBodyBytes: component.init.limits.maxBodyBytes,
     refusal: () => (draining() ? 'the workload is stopping' : undefined),
     meter,
+    tracer,
     serve: (exchange: DirectExchange) => void component.serve(exchange),
   }
   const server = new HttpServer(

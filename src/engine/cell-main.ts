@@ -1,6 +1,6 @@
 import { type MessagePort, parentPort } from 'node:worker_threads'
 import type { CellCapability, CellCapabilityModule } from '../capabilities/capability.ts'
-import type { FinishedSpan } from '../observability/span.ts'
+import { Tracer } from '../observability/tracer.ts'
 import { jsName } from '../wit/wit-type.ts'
 import { CapabilityLinks } from './capability-link.ts'
 import { CellComponent, describe, toWireError } from './cell-component.ts'
@@ -28,6 +28,7 @@ const components = new Map<string, CellComponent>()
 const runs = new Map<number, AbortController>()
 const servers: HttpServer[] = []
 let meter: ListenerMeter | undefined
+let tracer: Tracer | undefined
 let draining = false
 let lanesDraining = false
 
@@ -64,13 +65,15 @@ port.on('message', (message: ToCellMain) => {
       lanesDraining = message.lanes
       if (meter !== undefined) meter.ending = true
       meter?.flush()
+      tracer?.ending()
       void Promise.all(servers.map((server) => server.close())).then(() => post({ kind: 'drained' }))
   }
 })
 
 async function open(cell: CellInit): Promise<void> {
   const vitals = new Vitals(cell.vitals)
-  if (cell.timed) meter = new ListenerMeter((points) => post({ kind: 'requests', points }))
+  if (cell.timed) meter = new ListenerMeter(vitals, (points) => post({ kind: 'requests', points }))
+  if (cell.tracing !== undefined) tracer = new Tracer(cell.tracing, (spans) => post({ kind: 'spans', spans }))
   let opened = false
   const pulse = new Pulse(vitals, (nowMs) => {
     let busy = !opened
@@ -97,7 +100,7 @@ async function open(cell: CellInit): Promise<void> {
       onOutput: (stream, text) => post({ kind: 'output', component: init.name, stream, text }),
       onTrap: (reason) => post({ kind: 'trap', component: init.name, reason }),
       componentOf: (name) => components.get(name),
-      ...(cell.traced && { onSpans: (spans: readonly FinishedSpan[]) => post({ kind: 'spans', spans }) }),
+      tracer,
       onEgressRefused: (refusal) => post({ kind: 'egress-refused', component: init.name, ...refusal }),
     })
     components.set(init.name, component)
@@ -130,7 +133,7 @@ function openLane(name: string, lane: MessagePort): void {
 
 async function listen({ id, component, options }: Extract<ToCellMain, { kind: 'listen' }>): Promise<void> {
   try {
-    const server = await listenInCell(components.get(component)!, options, () => draining, meter)
+    const server = await listenInCell(components.get(component)!, options, { draining: () => draining, meter, tracer })
     servers.push(server)
     post({ kind: 'listening', id, port: server.port })
   } catch (error) {

@@ -2,6 +2,8 @@ import type { MessagePort } from 'node:worker_threads'
 import type { ErrorCode } from '../errors/error-codes.ts'
 import type { DurationPoint } from '../observability/duration-series.ts'
 import type { FinishedSpan } from '../observability/span.ts'
+import type { CarriedTrace } from '../observability/trace-context.ts'
+import type { TraceSampling } from '../observability/tracer.ts'
 import type { HostedMemory } from './core-module.ts'
 import type { ComponentLink, ComponentSpec, ExportCall, ExportResult, HttpListenOptions } from './engine.ts'
 import type { EgressRefusal } from './refusal-report.ts'
@@ -45,6 +47,7 @@ export type FromCellMain =
       readonly binding: number
       readonly method: string
       readonly payload: unknown
+      readonly trace?: CarriedTrace
     }
   | { readonly kind: 'capability-abort'; readonly id: number }
   | { readonly kind: 'spans'; readonly spans: readonly FinishedSpan[] }
@@ -60,8 +63,8 @@ export type CellInit = {
   readonly name: string
   readonly deniedAddresses: readonly string[]
   readonly vitals: SharedArrayBuffer
-  /** Whether spans are made of outgoing requests. */
-  readonly traced: boolean
+  /** Whether spans are made, and of which traces that begin here. */
+  readonly tracing: TraceSampling | undefined
   /** Whether requests of its listeners are timed. */
   readonly timed: boolean
   readonly components: readonly CellComponentInit[]

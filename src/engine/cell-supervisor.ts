@@ -1,4 +1,5 @@
 import type { Log } from '../observability/log.ts'
+import { measured, type Tracer } from '../observability/tracer.ts'
 import type { CellGates, GateNews } from './cell-gates.ts'
 import { CellLife, type CellLifeListeners } from './cell-life.ts'
 import type { CellInit, ToCellMain } from './cell-protocol.ts'
@@ -23,6 +24,10 @@ export type CellSupervisorOptions = {
   readonly parking: Parking
   readonly gates: CellGates
   readonly vitals: Vitals
+  /** Makes spans of its starts and of its parking. */
+  readonly tracer: Tracer | undefined
+  /** Of those spans. */
+  readonly workload: { readonly 'herald.workload.namespace': string; readonly 'herald.workload.name': string }
   /** What each thread is given. */
   readonly init: CellInit
   readonly restartPausesMs: readonly number[]
@@ -99,7 +104,12 @@ export class CellSupervisor {
   }
 
   /** The first start. @throws what the thread failed with, or the signal's reason */
-  async start(signal: AbortSignal): Promise<void> {
+  start(signal: AbortSignal, cause: 'start' | 'restart' | 'wake' = 'start'): Promise<void> {
+    const { tracer, workload } = this.#options
+    return measured(tracer, 'herald.cell.start', { ...workload, 'herald.cell.cause': cause }, () => this.#start(signal))
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     const { init, vitals, threads, onMessage, onGone, onServing } = this.#options
     const life: CellLife = new CellLife(threads.take(), {
@@ -127,7 +137,7 @@ export class CellSupervisor {
       await this.#parked
       this.#wakes += 1
       try {
-        await this.start(this.#halted.signal)
+        await this.start(this.#halted.signal, 'wake')
       } catch (error) {
         this.#restart(textOf(error))
       } finally {
@@ -175,7 +185,7 @@ export class CellSupervisor {
     this.#life = undefined
     this.#unwatch?.()
     this.#unpark?.()
-    for (const name of ['inFlight', 'instances', 'held'] as const) this.#options.vitals.set(name, 0)
+    for (const name of ['inFlight', 'instances', 'held', 'listenerRequests'] as const) this.#options.vitals.set(name, 0)
   }
 
   /** Nothing of it would be missed but its thread. */
@@ -186,7 +196,7 @@ export class CellSupervisor {
 
   /** Ends the thread of an idle cell; its routes stay, and the next call starts another. */
   async #park(): Promise<void> {
-    const { gates, onGone } = this.#options
+    const { gates, onGone, tracer, workload } = this.#options
     if (!this.#idle() || !(await gates.letGo())) return
     const life = this.#life
     if (life === undefined || !this.#idle()) {
@@ -198,7 +208,7 @@ export class CellSupervisor {
     this.#forget()
     onGone(reason)
     this.#enter({ kind: 'parked' })
-    await this.#parked
+    await measured(tracer, 'herald.cell.park', workload, async () => this.#parked)
   }
 
   #restart(reason: string): void {
@@ -214,7 +224,7 @@ export class CellSupervisor {
     this.#enter({ kind: 'restarting', reason })
     log.warn({ event: 'cell.restarting', reason, pauseMs, restarts: this.#restarts }, 'cell ended; starting it anew')
     const again = () => {
-      if (!this.closing) this.start(this.#closing.signal).catch((error) => this.#restart(textOf(error)))
+      if (!this.closing) this.start(this.#closing.signal, 'restart').catch((error) => this.#restart(textOf(error)))
     }
     if (pauseMs === 0) again()
     else setTimeout(again, pauseMs).unref()

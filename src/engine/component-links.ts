@@ -27,6 +27,7 @@ export function linkImports(
             deadlineMs: caller.deadlineMs,
             signal: caller.signal,
             caller: { tag: 'sibling', val: callerName },
+            within: caller.wasi,
           })
         } catch (error) {
           if (isGuestError(error)) throw error

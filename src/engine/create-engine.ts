@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/clock.ts'
 import type { DurationPoint } from '../observability/duration-series.ts'
 import type { Log } from '../observability/log.ts'
-import type { SpanSink } from '../observability/span.ts'
+import { measured, type Tracing } from '../observability/tracer.ts'
 import { wasiInterfaces, wasiWaits } from '../wasi/wasi-interfaces.ts'
 import type { CellComponentInit } from './cell-protocol.ts'
 import { SpareCells } from './cell-worker.ts'
@@ -24,8 +24,8 @@ export type EngineOptions = {
   readonly restartPausesMs?: readonly number[]
   /** Idle cells with an `idleTimeoutMs` that keep their threads until that time is over; beyond, the longest idle are parked. Default: 32. */
   readonly warmCells?: number
-  /** Gets spans of outgoing requests whose trace is sampled. Default: none are made. */
-  readonly onSpans?: SpanSink | undefined
+  /** Default: no spans are made. */
+  readonly tracing?: Tracing | undefined
   /** Gets durations of requests that cells took by listeners of their own, what is new each second. Default: they are not timed. */
   readonly onRequests?: ((points: readonly DurationPoint[]) => void) | undefined
 }
@@ -69,17 +69,24 @@ class HostEngine implements Engine {
     const components: CellComponentInit[] = []
     let untouchedGlue = 0
     for (const { bytes, bindings, capabilityInterfaces, capabilityWaits, links = [], ...rest } of spec.components) {
-      const { description, script, modules, memories } = await this.#compiler.compile(
-        {
-          component: rest.name,
-          bytes,
-          served: [...wasiInterfaces, ...capabilityInterfaces, ...links.map(({ imported }) => imported)],
-          waits: [...wasiWaits, ...capabilityWaits, ...links.flatMap(waitsOf)],
-          memoryLimitMb: rest.limits.memoryLimitMb,
-          keepGlue: this.#options.keepGlue ?? false,
-          cacheDir: this.#options.cacheDir,
-        },
-        { signal, tenant: spec.tenant },
+      const job = {
+        component: rest.name,
+        bytes,
+        served: [...wasiInterfaces, ...capabilityInterfaces, ...links.map(({ imported }) => imported)],
+        waits: [...wasiWaits, ...capabilityWaits, ...links.flatMap(waitsOf)],
+        memoryLimitMb: rest.limits.memoryLimitMb,
+        keepGlue: this.#options.keepGlue ?? false,
+        cacheDir: this.#options.cacheDir,
+      }
+      const about = {
+        ...{ 'herald.workload.namespace': spec.tenant, 'herald.workload.name': spec.name },
+        'herald.component.name': rest.name,
+      }
+      const { description, script, modules, memories } = await measured(
+        this.#options.tracing?.tracer,
+        'herald.component.compile',
+        about,
+        () => this.#compiler.compile(job, { signal, tenant: spec.tenant }),
       )
       if (!description.glue.slim) {
         untouchedGlue += 1
@@ -110,7 +117,7 @@ class HostEngine implements Engine {
       components,
       untouchedGlue,
       restartPausesMs: this.#options.restartPausesMs ?? defaultRestartPausesMs,
-      onSpans: this.#options.onSpans,
+      tracing: this.#options.tracing,
       onRequests: this.#options.onRequests,
       onClose: () => this.#cells.delete(cell),
     })

@@ -1,3 +1,5 @@
+import { beginServerSpan, endServerSpan, type ServerSpan } from '../observability/server-span.ts'
+import type { Tracer } from '../observability/tracer.ts'
 import type { BodySink, BodySource } from '../wasi/http-exchange.ts'
 import type { HttpConnection } from './http-connection.ts'
 import { HttpTransaction } from './http-transaction.ts'
@@ -16,6 +18,8 @@ export type DirectRules = {
   serve(exchange: DirectExchange): void
   /** Absent: requests are not timed. */
   readonly meter?: ListenerMeter | undefined
+  /** Absent: no spans are made. */
+  readonly tracer?: Tracer | undefined
 }
 
 /** A request's body that waits for the guest; the client is held back above. */
@@ -33,6 +37,7 @@ export class DirectExchange extends HttpTransaction implements ServedExchange, B
   #refusal: PlainAnswer | undefined
   #written = 0
   #startMs: number | undefined
+  #span: ServerSpan | undefined
 
   constructor(connection: HttpConnection, request: ParsedRequest, rules: DirectRules) {
     super(connection, request)
@@ -46,8 +51,11 @@ export class DirectExchange extends HttpTransaction implements ServedExchange, B
   }
 
   override start(): void {
-    const { maxBodyBytes, meter } = this.#rules
-    if (meter !== undefined) this.#startMs = performance.now()
+    const { maxBodyBytes, meter, tracer } = this.#rules
+    if (meter !== undefined) {
+      this.#startMs = performance.now()
+      meter.begin()
+    }
     const stopping = this.#rules.refusal()
     const { contentLength = 0, expectsContinue = false } = this.#head ?? {}
     if (stopping !== undefined)
@@ -62,8 +70,16 @@ export class DirectExchange extends HttpTransaction implements ServedExchange, B
       this.answer({ ...this.#refusal, close: true })
       return
     }
+    if (tracer !== undefined) this.#trace(tracer)
     if (expectsContinue) this.continue()
     this.#rules.serve(this)
+  }
+
+  #trace(tracer: Tracer): void {
+    const head = this.#head!
+    const { fields, span } = beginServerSpan(tracer, this.method, head.headers)
+    this.#head = { ...head, headers: fields }
+    this.#span = span
   }
 
   get authority(): string {
@@ -102,6 +118,7 @@ export class DirectExchange extends HttpTransaction implements ServedExchange, B
 
   protected override onDone(status: number): void {
     if (this.#startMs !== undefined) this.#rules.meter?.record(this.method, status, performance.now() - this.#startMs)
+    if (this.#span !== undefined) endServerSpan(this.#span, this.method, this.#head?.hostName ?? '', status)
   }
 
   respond(status: number, headers: HeaderPairs): BodySink {

@@ -182,6 +182,8 @@ export type CellMetrics = {
   /** Processor time of all its threads so far, ms, up to the last time its event loop turned; modulo 2³². */
   readonly cpuMs: number
   readonly instances: number
+  /** HTTP requests in flight at its own listeners. */
+  readonly listenerRequests: number
   /** Components that run on jco's untouched glue. */
   readonly untouchedGlue: number
   /** 1 while it is without a thread because nobody needs it. */

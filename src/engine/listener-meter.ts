@@ -1,5 +1,6 @@
 import type { DurationPoint } from '../observability/duration-series.ts'
 import { RequestDurations } from '../observability/request-durations.ts'
+import type { Vitals } from './vitals.ts'
 
 const reportMs = 1_000
 
@@ -7,15 +8,23 @@ const reportMs = 1_000
 export class ListenerMeter {
   /** What is new goes out with each request: there may be no second more. */
   ending = false
+  readonly #vitals: Pick<Vitals, 'add'>
   readonly #send: (points: DurationPoint[]) => void
   #durations = new RequestDurations()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(send: (points: DurationPoint[]) => void) {
+  constructor(vitals: Pick<Vitals, 'add'>, send: (points: DurationPoint[]) => void) {
+    this.#vitals = vitals
     this.#send = send
   }
 
+  /** To be followed by {@link record}. */
+  begin(): void {
+    this.#vitals.add('listenerRequests', 1)
+  }
+
   record(method: string, status: number, durationMs: number): void {
+    this.#vitals.add('listenerRequests', -1)
     this.#durations.record(method, status, durationMs)
     if (this.ending) this.flush()
     else this.#timer ??= setTimeout(() => this.flush(), reportMs)

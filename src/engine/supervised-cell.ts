@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { DurationPoint } from '../observability/duration-series.ts'
 import type { Log } from '../observability/log.ts'
-import type { SpanSink } from '../observability/span.ts'
+import type { Tracing } from '../observability/tracer.ts'
 import { CapabilityBroker } from './capability-broker.ts'
 import { cellEnded, missingExport } from './cell-errors.ts'
 import { CellGates } from './cell-gates.ts'
@@ -27,8 +27,8 @@ export type CellDependencies = {
   readonly components: readonly CellComponentInit[]
   readonly untouchedGlue: number
   readonly restartPausesMs: readonly number[]
-  /** Gets spans of outgoing requests; without it none are made. */
-  readonly onSpans: SpanSink | undefined
+  /** Without it no spans are made. */
+  readonly tracing: Tracing | undefined
   readonly onRequests: ((points: readonly DurationPoint[]) => void) | undefined
   onClose(): void
 }
@@ -55,9 +55,9 @@ export class SupervisedCell implements Cell {
     this.#log = deps.log.child({ workload: spec.name })
     const bindings = new Map(spec.components.map(({ name, bindings }) => [name, bindings]))
     const post = (message: ToCellMain) => this.#supervisor.post(message)
-    this.#broker = new CapabilityBroker(bindings, post)
+    this.#broker = new CapabilityBroker(bindings, post, deps.tracing?.tracer)
     this.#calls = new GuestCalls(spec.name, post)
-    this.#reports = new CellReports(this.#log, deps)
+    this.#reports = new CellReports(this.#log, { onSpans: deps.tracing?.onSpans, onRequests: deps.onRequests })
     this.#gates = new CellGates({
       limitsOf: (component) => this.#component(component).limits,
       onWake: () => void this.#supervisor.wake(),
@@ -67,12 +67,14 @@ export class SupervisedCell implements Cell {
       log: this.#log,
       gates: this.#gates,
       vitals: this.#vitals,
+      tracer: deps.tracing?.tracer,
+      workload: { 'herald.workload.namespace': spec.tenant ?? '', 'herald.workload.name': spec.name },
       idleTimeoutMs: spec.idleTimeoutMs ?? Number.POSITIVE_INFINITY,
       init: {
         name: spec.name,
         deniedAddresses: spec.deniedAddresses,
         vitals: this.#vitals.buffer,
-        traced: deps.onSpans !== undefined,
+        tracing: deps.tracing?.sampling,
         timed: deps.onRequests !== undefined,
         components: deps.components,
       },
@@ -146,6 +148,7 @@ export class SupervisedCell implements Cell {
       inFlight: vitals.get('inFlight'),
       cpuMs: vitals.get('cpuMs') >>> 0,
       instances: vitals.get('instances'),
+      listenerRequests: vitals.get('listenerRequests'),
       untouchedGlue: this.#deps.untouchedGlue,
     }
   }

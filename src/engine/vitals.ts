@@ -1,4 +1,7 @@
-/** `held`: files, sockets and outgoing requests that instances have open, those that are kept for the next call too. */
+/**
+ * `held`: files, sockets and outgoing requests that instances have open, those that are kept for the next call too. `listenerRequests`: in
+ * flight at its own listeners.
+ */
 const slots = {
   ticking: 0,
   beat: 1,
@@ -10,6 +13,7 @@ const slots = {
   held: 7,
   handleLimits: 8,
   cpuMs: 9,
+  listenerRequests: 10,
 } as const
 
 /** Counters a cell's thread writes and the engine reads without asking it: they tell also of a cell that does not answer. */

@@ -4,10 +4,10 @@ import { workerUrl } from '../engine/worker-url.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
 import type { SpanSink } from '../observability/span.ts'
+import type { TraceSampling } from '../observability/tracer.ts'
 import type { Ingress } from './ingress.ts'
 import type { FromIngressThread, IngressThreadOptions, ToIngressThread } from './ingress-protocol.ts'
 import type { IngressReading } from './request-meter.ts'
-import type { TraceSampling } from './request-tracer.ts'
 
 export type IngressOptions = {
   readonly log: Log

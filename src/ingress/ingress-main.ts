@@ -2,10 +2,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { parentPort, workerData } from 'node:worker_threads'
 import { answerPlainly } from '../engine/plain-answer.ts'
 import { readRequestHead } from '../engine/request-head.ts'
+import { Tracer } from '../observability/tracer.ts'
 import { Gate } from './gate.ts'
 import type { FromIngressThread, IngressThreadOptions, ToIngressThread } from './ingress-protocol.ts'
 import { RequestMeter } from './request-meter.ts'
-import { RequestTracer } from './request-tracer.ts'
+import { traceRequest } from './request-tracer.ts'
 import { RouteTable } from './route-table.ts'
 
 /** Entry of an ingress thread. */
@@ -14,7 +15,7 @@ const post = (message: FromIngressThread): void => port.postMessage(message)
 const options = workerData as IngressThreadOptions
 const routes = new RouteTable<Gate>()
 const meter = new RequestMeter()
-const tracer = options.sampling && new RequestTracer(options.sampling, (spans) => post({ kind: 'spans', spans }))
+const tracer = options.sampling && new Tracer(options.sampling, (spans) => post({ kind: 'spans', spans }))
 let ready = true
 let closing = false
 
@@ -73,7 +74,7 @@ function onRequest(request: IncomingMessage, response: ServerResponse): void {
   if (gate === undefined) {
     const reason = `no workload serves the host ${JSON.stringify(head.hostName.slice(0, 255))}`
     answerPlainly(response, { status: 404, code: 'ERR_INGRESS_NO_ROUTE', reason, close: head.hasBody })
-  } else gate.forward(request, response, tracer === undefined ? head : tracer.begin(request, response, head))
+  } else gate.forward(request, response, tracer === undefined ? head : traceRequest(tracer, request, response, head))
 }
 
 function close(drainTimeoutMs: number): void {

@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { FinishedSpan } from '../observability/span.ts'
+import type { TraceSampling } from '../observability/tracer.ts'
 import type { IngressReading } from './request-meter.ts'
-import type { TraceSampling } from './request-tracer.ts'
 
 export type IngressThreadOptions = {
   readonly host: string

@@ -32,7 +32,7 @@ export const metricCatalog = {
   'http.server.active_requests': {
     kind: 'gauge',
     unit: '{request}',
-    description: 'Requests in flight at the ingress.',
+    description: 'Requests in flight at the ingress, or at an address of the workload itself.',
     attributes: { 'url.scheme': '`http`' },
   },
   'herald.ingress.connections': { kind: 'gauge', unit: '{connection}', description: 'Open connections of clients.' },

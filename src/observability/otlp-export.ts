@@ -157,7 +157,7 @@ function createFailureReport(log: Log): (error: unknown) => void {
   }
 }
 
-const spanKinds = { internal: 0, server: 1, client: 2 } as const
+const spanKinds = { internal: 0, server: 1, client: 2, producer: 3, consumer: 4 } as const
 
 function toReadableSpan(span: FinishedSpan, resource: Resource): ReadableSpan {
   const { traceId, spanId, parentSpanId, name, kind, startMs, endMs, attributes, error } = span

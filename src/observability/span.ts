@@ -1,14 +1,16 @@
+import type { SpanDefinition, SpanValue } from './span-catalog.ts'
+
 /** A span that has ended, ready to cross threads. Never holds a token, a query, or a field of a request. */
 export type FinishedSpan = {
   readonly traceId: string
   readonly spanId: string
   readonly parentSpanId: string | undefined
   readonly name: string
-  readonly kind: 'server' | 'client' | 'internal'
+  readonly kind: SpanDefinition['kind']
   /** ms since the Unix epoch, with fractions. */
   readonly startMs: number
   readonly endMs: number
-  readonly attributes: Readonly<Record<string, string | number | readonly string[]>>
+  readonly attributes: Readonly<Record<string, SpanValue>>
   /** Why it failed; absent when it did not. */
   readonly error?: string
 }
@@ -24,6 +26,7 @@ export class SpanBatch {
   readonly #sink: SpanSink
   #spans: FinishedSpan[] = []
   #timer: NodeJS.Timeout | undefined
+  #most = maxBatch
 
   constructor(sink: SpanSink) {
     this.#sink = sink
@@ -31,8 +34,14 @@ export class SpanBatch {
 
   add(span: FinishedSpan): void {
     this.#spans.push(span)
-    if (this.#spans.length >= maxBatch) this.flush()
+    if (this.#spans.length >= this.#most) this.flush()
     else this.#timer ??= setTimeout(() => this.flush(), batchMs).unref()
+  }
+
+  /** None waits for others any more. */
+  ending(): void {
+    this.#most = 1
+    this.flush()
   }
 
   flush(): void {

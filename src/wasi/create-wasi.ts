@@ -1,5 +1,5 @@
 import type { InstanceContext, RequestSigner } from '../capabilities/capability.ts'
-import type { SpanSink } from '../observability/span.ts'
+import type { Tracer } from '../observability/tracer.ts'
 import { cliOfComponent, stderr, stdin, stdout } from './cli.ts'
 import { monotonicClock, timezone, wallClock } from './clocks.ts'
 import { Descriptor, filesystemErrorCode } from './filesystem/descriptor.ts'
@@ -7,7 +7,6 @@ import { DirectoryEntryStream } from './filesystem/directory-entry-stream.ts'
 import { openPreopens, preopensOfInstance } from './filesystem/preopens.ts'
 import { HttpClient, type Refusal } from './http/http-client.ts'
 import { httpOfInstance, httpRules } from './http/http-of-instance.ts'
-import { OutgoingTracer } from './http/outgoing-trace.ts'
 import { startRequest } from './http/start-request.ts'
 import { InstanceState } from './instance-state.ts'
 import { InputStream } from './io/input-stream.ts'
@@ -31,8 +30,8 @@ export type WasiDependencies = {
   readonly onRefusal?: (refusal: Refusal) => void
   /** Sign outgoing requests; the first that knows an origin does. Default: none. */
   readonly signers?: readonly RequestSigner[]
-  /** Gets spans of outgoing requests that belong to a sampled trace. Default: none are made. */
-  readonly onSpans?: SpanSink | undefined
+  /** Makes spans of outgoing requests that belong to a trace. Default: none are made. */
+  readonly tracer?: Tracer | undefined
   /** Certificates that outgoing HTTPS trusts instead of the system's, PEM. */
   readonly ca?: string
 }
@@ -55,7 +54,7 @@ export function createWasi(options: WasiOptions, dependencies: WasiDependencies 
     allowedHosts,
     ca: dependencies.ca,
     signers: dependencies.signers ?? [],
-    tracer: new OutgoingTracer(dependencies.onSpans),
+    tracer: dependencies.tracer,
   })
   const sockets = new SocketPolicy({ ...network, allowedIpNameLookups: options.allowedIpNameLookups })
   const preopens = openPreopens(options)
@@ -92,6 +91,13 @@ export function createWasi(options: WasiOptions, dependencies: WasiDependencies 
         streams: instanceStreams(state),
         get openCount() {
           return state.openCount
+        },
+        get trace() {
+          return state.trace
+        },
+        callWithin(source) {
+          state.incoming = undefined
+          state.within = source
         },
         startRequest: (exchange) => startRequest(state, rules, exchange),
         end(reason) {

@@ -1,4 +1,5 @@
 import type { InstanceContext, InstanceStreams } from '../capabilities/capability.ts'
+import type { CarriedTrace, TraceSource } from '../observability/trace-context.ts'
 import type { HttpExchange } from './http-exchange.ts'
 
 /** What one component's WASI may show and reach; from its manifest. */
@@ -32,6 +33,10 @@ export interface WasiInstance extends Disposable {
   readonly streams: InstanceStreams
   /** Files, sockets and outgoing requests that are open. */
   readonly openCount: number
+  /** Of the call in progress, or the last one; to be parsed. */
+  readonly trace: CarriedTrace | undefined
+  /** Says what a call that is no HTTP request belongs to; `undefined` when it has ended. */
+  callWithin(source: TraceSource | undefined): void
   /** For one call of `wasi:http/incoming-handler#handle`. */
   startRequest(exchange: HttpExchange): RequestHandle
 }

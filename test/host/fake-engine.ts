@@ -87,6 +87,7 @@ export class FakeCell implements Cell {
       inFlight: 0,
       cpuMs: 0,
       instances: 0,
+      listenerRequests: 0,
       untouchedGlue: 0,
       parked: 0,
       wakes: 0,

@@ -1,6 +1,8 @@
 import { Agent, type AgentOptions, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps, Agent as SecureAgent } from 'node:https'
 import type { RequestSigner, RequestSigning } from '../../capabilities/capability.ts'
+import type { CarriedTrace } from '../../observability/trace-context.ts'
+import type { Tracer } from '../../observability/tracer.ts'
 import type { AddressPolicy } from '../network/address-policy.ts'
 import { type AllowedHosts, type Origin, parseOrigin } from '../network/allowed-hosts.ts'
 import { addressRefusal, guardedLookup, type ResolveName } from '../network/guarded-lookup.ts'
@@ -8,7 +10,6 @@ import { parseIp } from '../network/ip-address.ts'
 import { ConnectingAgent } from './connecting-agent.ts'
 import type { HeaderPair } from './fields.ts'
 import { HttpFailure } from './http-failure.ts'
-import type { OutgoingTracer } from './outgoing-trace.ts'
 
 /** Requests of one component that may be under way at once. */
 const maxRequestsInFlight = 256
@@ -26,7 +27,8 @@ export type HttpClientOptions = {
   /** Certificates to trust instead of the system's, PEM. */
   readonly ca: string | undefined
   readonly signers: readonly RequestSigner[]
-  readonly tracer: OutgoingTracer
+  /** Makes spans of requests; they pass a context on without it too. */
+  readonly tracer: Tracer | undefined
 }
 
 export type ClientCall = {
@@ -35,6 +37,8 @@ export type ClientCall = {
   readonly method: string
   readonly path: string
   readonly headers: readonly HeaderPair[]
+  /** What its signing belongs to. */
+  readonly trace?: CarriedTrace | undefined
   readonly connectTimeoutMs: number
   readonly firstByteTimeoutMs: number
   /** See `RequestSigning.connect`. */
@@ -117,7 +121,7 @@ export class HttpClient {
     return undefined
   }
 
-  get tracer(): OutgoingTracer {
+  get tracer(): Tracer | undefined {
     return this.#options.tracer
   }
 

@@ -10,6 +10,7 @@ import { HttpFailure, httpErrorCodeOf } from './http-failure.ts'
 import { type BodyRules, IncomingBody, IncomingBodySource } from './incoming-body.ts'
 import { methodToText } from './method.ts'
 import type { OutgoingRequest } from './outgoing-request.ts'
+import { traceOutgoing } from './outgoing-trace.ts'
 import type { RequestOptions } from './request-options.ts'
 import { sendSigned } from './signed-request.ts'
 
@@ -37,12 +38,13 @@ export function handleOutgoing(
     if (length === 'invalid') throw new HttpFailure({ tag: 'HTTP-protocol-error' })
     const future = new FutureIncomingResponse(instance, rules, durationMs(options?.betweenBytesTimeout()))
     const to = { scheme: scheme === 'HTTP' ? 'http' : 'https', authority, method } as const
-    const traced = client.tracer.trace({ ...to, headers: request.fields.pairs() }, instance.incoming)
+    const traced = traceOutgoing(client.tracer, { ...to, headers: request.fields.pairs() }, instance.trace)
     future.onSettled = traced.settled
     const call: ClientCall = {
       ...to,
       path: requestTarget(request.pathWithQuery()),
       headers: traced.headers,
+      trace: traced.trace,
       connectTimeoutMs: durationMs(options?.connectTimeout()),
       firstByteTimeoutMs: durationMs(options?.firstByteTimeout()),
     }

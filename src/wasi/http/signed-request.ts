@@ -51,7 +51,7 @@ export function sendSigned({ client, call: unsigned, signing, sink, hasLength, f
       bodySha256: toHash === undefined ? undefined : sha256(toHash),
     }
     const sign = async (): Promise<RequestSignature> => {
-      const signature = await signing.sign(head, { signal })
+      const signature = await signing.sign(head, { signal, trace: call.trace })
       signal.throwIfAborted()
       return signature
     }
