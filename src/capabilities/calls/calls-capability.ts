@@ -9,8 +9,9 @@ import type { SpiffeId } from '../../spiffe/spiffe-id.ts'
 import { fingerprintOf } from '../../wit/fingerprint.ts'
 import type { Capability, ListedInterface } from '../capability.ts'
 import { GatheredBindings } from '../gathered-bindings.ts'
+import { CallKey } from './call-key.ts'
 import type { CalledInterface } from './call-messages.ts'
-import { CallerTokens } from './caller-tokens.ts'
+import { CalleeReplicas } from './callee-replicas.ts'
 import { auditCallsToLog, type CallsAuditSink, CallTally } from './calls-audit.ts'
 import { CallsBinding } from './calls-binding.ts'
 import { parseCallsEntry } from './calls-config.ts'
@@ -34,10 +35,11 @@ export type CallsCapabilityOptions = {
 /** How long calls are counted before they are told, ms. */
 const gatherMs = 5_000
 
-/** Calls between components of different workloads, on one host or several: over NATS, with the caller's JWT-SVID. */
+/** Calls between components of different workloads, on one host or several: over NATS, each side with its JWT-SVID. */
 export function createCallsCapability(options: CallsCapabilityOptions): Capability {
   const { svids, verifier, clock, random = Math.random } = options
   const { audit = auditCallsToLog(options.log) } = options
+  const key = new CallKey()
   const open = new GatheredBindings<CallsBinding>({ clock, gatherMs })
   return {
     name: 'calls',
@@ -70,16 +72,21 @@ export function createCallsCapability(options: CallsCapabilityOptions): Capabili
 
       const targets = listed.imports.map((each): CallTarget => {
         const { callee, spiffeId, timeoutMs, maxInFlight } = parseCallsEntry(each.entry)
-        return { ...calledOf(each), callee: callee!, identity: identityOf(spiffeId), timeoutMs, maxInFlight }
+        const replicas = new CalleeReplicas({ callee: callee!, key, verifier, lattice, clock, log })
+        stack.defer(() => replicas.close())
+        const identity = identityOf(spiffeId)
+        return { ...calledOf(each), callee: callee!, identity, replicas, timeoutMs, maxInFlight }
       })
       const offered: OfferedInterface[] = []
-      let self: SpiffeId | undefined
+      let self: { readonly spiffeId: SpiffeId; readonly identity: ComponentIdentity } | undefined
       for (const each of listed.exports) {
         const { callers, spiffeId, timeoutMs, maxInFlight } = parseCallsEntry(each.entry)
         offered.push({ ...calledOf(each), callers, timeoutMs, maxInFlight })
         // The address is what the authority says, not what the manifest does: nobody takes another's calls.
-        const own = await identityOf(spiffeId).fetchSubject({ signal })
-        if (self !== undefined && self !== own) {
+        const identity = identityOf(spiffeId)
+        const { svid } = await identity.fetchJwtSvid([key.audience], { signal })
+        const own = svid.spiffeId
+        if (self !== undefined && self.spiffeId !== own) {
           throw new HeraldError(
             'ERR_CAPABILITY_CONFIG',
             `component ${componentName} would be called by two SPIFFE IDs`,
@@ -88,18 +95,19 @@ export function createCallsCapability(options: CallsCapabilityOptions): Capabili
             },
           )
         }
-        self = own
+        self = { spiffeId: own, identity }
       }
       const tally = new CallTally(auditedComponent(component), audit)
       const owned = stack.move()
       const binding = new CallsBinding({
         config: { imports: listed.imports.map(calledOf), exports: listed.exports.map(calledOf) },
         tally,
-        outgoing: new OutgoingCalls({ targets, lattice, clock, log, tally, random }),
+        outgoing: new OutgoingCalls({ targets, key, lattice, clock, log, tally, random }),
         openIncoming: (cell) => {
           if (self === undefined) return undefined
-          const tokens = new CallerTokens(self, { verifier, clock })
-          return new IncomingCalls({ self, offered, tokens, lattice, clock, log, tally, ...cell })
+          const { spiffeId, identity } = self
+          const shared = { key, verifier, lattice, clock, log, tally }
+          return new IncomingCalls({ self: spiffeId, identity, offered, ...shared, ...cell })
         },
         onRelease: () => {
           open.delete(binding)

@@ -1,14 +1,21 @@
+import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../clock/clock.ts'
 import { isHeraldError } from '../../errors/herald-error.ts'
-import { callCancelSubject, callSubject } from '../../lattice/call-subjects.ts'
+import type { JwtVerifier } from '../../identity/jwt-verifier.ts'
+import type { ComponentIdentity } from '../../identity/svid-source.ts'
+import { callReplicaSubject, callSubject } from '../../lattice/call-subjects.ts'
 import type { Lattice, LatticeMessage, LatticeSubscription } from '../../lattice/lattice.ts'
 import type { Log } from '../../observability/log.ts'
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts'
-import { type CallAnswer, type CallHead, type CallRefusal, encodeAnswer, isCallId, parseCall } from './call-frame.ts'
+import { type CallAnswer, type CallHead, type CallRefusal, encodeAnswer, parseCallMessage } from './call-frame.ts'
+import type { CallKey } from './call-key.ts'
 import type { CalledInterface, EndedCall, IncomingCall } from './call-messages.ts'
+import { readSealed } from './call-session.ts'
 import { type CallerPattern, matchesCaller } from './caller-pattern.ts'
-import type { CallerTokens } from './caller-tokens.ts'
+import { type CallerSession, CallerSessions } from './caller-sessions.ts'
 import type { CallTally } from './calls-audit.ts'
+import { encodeClearRefusal, encodeGreeting, parseGreeting } from './greeting-frame.ts'
+import { OwnEntry } from './own-entry.ts'
 
 /** One interface that others may call. */
 export type OfferedInterface = CalledInterface & {
@@ -20,10 +27,14 @@ export type OfferedInterface = CalledInterface & {
 }
 
 export type IncomingCallsOptions = {
-  /** The component's own SPIFFE ID: its address, and the audience of tokens. */
+  /** The component's own SPIFFE ID: its address. */
   readonly self: SpiffeId
+  /** Whose it is; stays with its owner. */
+  readonly identity: ComponentIdentity
+  /** The host's. */
+  readonly key: CallKey
+  readonly verifier: JwtVerifier
   readonly offered: readonly OfferedInterface[]
-  readonly tokens: CallerTokens
   readonly lattice: Lattice
   readonly clock: Clock
   readonly log: Log
@@ -33,40 +44,50 @@ export type IncomingCallsOptions = {
   readonly cancel: (id: number) => void
 }
 
-type InFlight = { readonly message: LatticeMessage; readonly callId: string; readonly offer: number }
+/** A call that can be answered: whose it is, and its number. */
+type Asked = { readonly message: LatticeMessage; readonly from: CallerSession; readonly number: number }
+
+type InFlight = Asked & { readonly offer: number }
 
 /** Messages at a time, verification included. */
 const maxMessages = 4_096
-const maxRemembered = 100_000
+/** Greetings at a time: each new one costs about as much as twenty calls. */
+const maxGreetings = 64
 /** The longest timeout there is, and clocks that differ, ms. */
 const maxAheadMs = 660_000
 
 /**
- * Calls of others on their way into a cell. Nothing reaches the guest before the caller's token has been verified and its SPIFFE ID is one
- * that the workload lists. All that comes from the network is hostile until then.
+ * Calls of others on their way into one replica's cell. A caller greets first, with its token; its calls are sealed with keys that only its
+ * host and this one can have, and taken once. Nothing reaches the guest before its SPIFFE ID is known to be one that the workload lists.
+ * All that comes from the network is hostile until then.
  */
 export class IncomingCalls {
   readonly #options: IncomingCallsOptions
+  readonly #replica = randomBytes(16).toString('hex')
+  readonly #sessions: CallerSessions
+  readonly #entry: OwnEntry
   readonly #inFlight = new Map<number, InFlight>()
-  readonly #byCallId = new Map<string, number>()
   readonly #inFlightOf: number[]
-  /** Ids of calls that began, until their deadline: nothing is run twice, whoever sends it again. */
-  readonly #seen = new Map<string, number>()
-  #subscriptions: LatticeSubscription[] = []
-  #state: 'idle' | 'serving' | 'closed' = 'idle'
+  #greetings: LatticeSubscription | undefined
+  #calls: LatticeSubscription | undefined
+  #state: 'idle' | 'serving' | 'draining' | 'closed' = 'idle'
   #nextId = 1
 
   constructor(options: IncomingCallsOptions) {
     this.#options = options
     this.#inFlightOf = options.offered.map(() => 0)
+    this.#sessions = new CallerSessions({ ...options, replica: this.#replica })
+    this.#entry = new OwnEntry(options)
   }
 
   onCell(state: 'serving' | 'draining' | 'gone'): void {
     if (this.#state === 'closed') return
+    this.#state = state === 'gone' ? 'idle' : state
     if (state === 'serving') this.#listen()
-    else this.#unlisten('idle')
-    if (state === 'gone')
-      for (const id of [...this.#inFlight.keys()]) this.ended({ id, refusal: 'failed', message: 'its cell ended' })
+    else this.#endGreetings()
+    if (state !== 'gone') return
+    this.#endCalls()
+    for (const id of [...this.#inFlight.keys()]) this.ended({ id, refusal: 'failed', message: 'its cell ended' })
   }
 
   /** The cell is done with one. */
@@ -74,142 +95,185 @@ export class IncomingCalls {
     const call = this.#inFlight.get(id)
     if (call === undefined) return
     this.#inFlight.delete(id)
-    this.#byCallId.delete(call.callId)
+    call.from.running.delete(call.number)
     this.#inFlightOf[call.offer]! -= 1
-    this.#reply(call.message, bytes === undefined ? { kind: 'refused', refusal, message } : { kind: 'returned', bytes })
+    this.#reply(call, bytes === undefined ? { kind: 'refused', refusal, message } : { kind: 'returned', bytes })
   }
 
   close(): void {
-    this.#unlisten('closed')
+    this.#state = 'closed'
+    this.#entry.close()
+    this.#endGreetings()
+    this.#endCalls()
     for (const id of [...this.#inFlight.keys()]) this.ended({ id, refusal: 'failed', message: 'it was stopped' })
   }
 
   #listen(): void {
-    this.#state = 'serving'
-    if (this.#subscriptions.length > 0) return
     const { lattice, self } = this.#options
-    this.#subscriptions = [
-      lattice.subscribe(callSubject(self), {
-        handle: (message) => this.#receive(message),
-        queue: 'herald',
-        maxInFlight: maxMessages,
-        onOverload: (message) => this.#refuse(message, 'busy', 'too many messages at once'),
-      }),
-      lattice.subscribe(callCancelSubject(self), { handle: ({ payload }) => this.#cancel(payload) }),
-    ]
+    // Of every replica: a caller wants to know them all.
+    this.#greetings ??= lattice.subscribe(callSubject(self), {
+      handle: (message) => this.#greet(message),
+      maxInFlight: maxGreetings,
+      onOverload: (message) => this.#refuseClearly(message, 'busy', 'too many callers at once'),
+    })
+    this.#calls ??= lattice.subscribe(callReplicaSubject(self, this.#replica), {
+      handle: (message) => this.#receive(message),
+      maxInFlight: maxMessages,
+      onOverload: (message) => this.#refuseClearly(message, 'busy', 'too many messages at once'),
+    })
   }
 
-  #unlisten(state: 'idle' | 'closed'): void {
-    this.#state = state
-    for (const subscription of this.#subscriptions) void subscription[Symbol.asyncDispose]()
-    this.#subscriptions = []
+  #endGreetings(): void {
+    void this.#greetings?.[Symbol.asyncDispose]()
+    this.#greetings = undefined
   }
 
-  /** A promise only when a token has to be verified. */
-  #receive(message: LatticeMessage): Promise<void> | undefined {
-    if (!message.wantsReply) return undefined
-    const call = parseCall(message.payload)
-    if (call === undefined) return this.#refuse(message, 'malformed', 'it is no call of version 1')
-    if (this.#state !== 'serving') return this.#refuse(message, 'stopping', 'the component is stopping')
-    const { head, args } = call
-    const now = this.#options.clock.nowMs()
-    if (head.deadline > now + maxAheadMs) return this.#refuse(message, 'malformed', 'its deadline is too far away')
-    if (head.deadline <= now)
-      return this.#refuse(
-        message,
-        'deadline',
-        'the time was up before it began: if it should not be, compare the clocks',
-      )
-    const caller = this.#options.tokens.known(head.token)
-    if (caller !== undefined) return this.#admit(message, head, args, caller)
-    return this.#verified(message, head, args)
+  #endCalls(): void {
+    void this.#calls?.[Symbol.asyncDispose]()
+    this.#calls = undefined
   }
 
-  async #verified(message: LatticeMessage, head: CallHead, args: Uint8Array): Promise<void> {
-    let caller: SpiffeId
+  async #greet(message: LatticeMessage): Promise<void> {
+    if (!message.wantsReply) return
+    const greeting = parseGreeting(message.payload)
+    if (greeting === undefined) return this.#refuseClearly(message, 'malformed', 'it is no greeting of version 2')
+    if (this.#entry.isGone) return this.#refuseClearly(message, 'revoked', goneMessage)
+    let from: CallerSession
     try {
-      caller = await this.#options.tokens.verify(head.token)
+      from = await this.#sessions.greet(greeting)
+    } catch (error) {
+      return this.#refuseClearly(message, 'denied', this.#disbelieved(error))
+    }
+    const { spiffeId } = from.peer
+    if (!this.#options.offered.some(({ callers }) => matchesCaller(callers, spiffeId)))
+      return this.#refuseClearly(message, 'denied', this.#notListed(spiffeId))
+    const { key } = this.#options
+    let token: string
+    try {
+      token = await this.#entry.fetchToken()
     } catch (error) {
       const code = isHeraldError(error) ? error.code : 'ERR_INTERNAL'
-      this.#options.tally.add({ kind: 'denied', target: '', code, reason: 'the token is not to be believed' })
-      this.#refuse(message, 'denied', `the token is not to be believed (${code})`)
-      return
+      const refusal = this.#entry.isGone ? 'revoked' : 'stopping'
+      return this.#refuseClearly(message, refusal, `the callee cannot show who it is (${code})`)
     }
-    this.#admit(message, head, args, caller)
+    const proof = from.session.prove(greeting.nonce).toString('base64url')
+    this.#send(message, encodeGreeting({ replica: this.#replica, key: key.publicKey, token, proof }))
   }
 
-  #admit(message: LatticeMessage, head: CallHead, args: Uint8Array, caller: SpiffeId): undefined {
+  /** A promise only when a token has to be looked at again. */
+  #receive(message: LatticeMessage): Promise<void> | undefined {
+    const sealed = readSealed(message.payload)
+    if (sealed === undefined) return this.#greet(message)
+    const from = this.#sessions.find(sealed.session)
+    if (from === undefined)
+      return this.#refuseClearly(message, 'unknown-session', 'its caller is not known: greet first')
+    const opened = from.session.openCall(sealed)
+    if (opened === undefined) return this.#refuseClearly(message, 'malformed', 'its seal is broken')
+    const asked: Asked = { message, from, number: sealed.number }
+    if (!from.window.take(sealed.number)) return this.#repeated(asked)
+    const call = parseCallMessage(opened)
+    if (call === undefined) return this.#refuse(asked, 'malformed', 'it is no call of version 2')
+    if (call.kind === 'cancel') {
+      const id = from.running.get(call.number)
+      if (id !== undefined) this.#options.cancel(id)
+      return undefined
+    }
+    if (!message.wantsReply) return undefined
+    if (this.#state !== 'serving') return this.#refuse(asked, 'stopping', 'the component is stopping')
+    if (this.#entry.isGone) return this.#refuse(asked, 'revoked', goneMessage)
+    if (from.peer.isBelieved) return this.#admit(asked, call.head, call.args)
+    return this.#verifyAgain(asked, call.head, call.args)
+  }
+
+  async #verifyAgain(asked: Asked, head: CallHead, args: Uint8Array): Promise<void> {
+    try {
+      await asked.from.peer.verifyAgain()
+    } catch (error) {
+      this.#refuse(asked, 'denied', this.#disbelieved(error))
+      return
+    }
+    this.#admit(asked, head, args)
+  }
+
+  #admit(asked: Asked, head: CallHead, args: Uint8Array): undefined {
     const { offered, clock, enter } = this.#options
+    const { from, number } = asked
+    const caller = from.peer.spiffeId
+    const now = clock.nowMs()
+    if (head.deadline > now + maxAheadMs) return this.#refuse(asked, 'malformed', 'its deadline is too far away')
+    if (head.deadline <= now)
+      return this.#refuse(asked, 'deadline', 'the time was up before it began: if it should not be, compare the clocks')
     const allowed = offered.map(({ callers }) => matchesCaller(callers, caller))
-    if (!allowed.includes(true)) return this.#denied(message, caller)
     const offer = offered.findIndex(({ name }) => withoutVersion(name) === withoutVersion(head.interface))
-    if (offer >= 0 && allowed[offer] !== true) return this.#denied(message, caller)
+    if (offer >= 0 && allowed[offer] !== true) return this.#refuse(asked, 'denied', this.#notListed(caller))
     const target = offered[offer]
     const fn = target?.functions.findIndex(({ name }) => name === head.function) ?? -1
-    if (target === undefined || fn < 0) return this.#refuse(message, 'unknown', 'there is no such function')
+    if (target === undefined || fn < 0) return this.#refuse(asked, 'unknown', 'there is no such function')
     if (target.fingerprints[fn] !== head.types)
-      return this.#refuse(message, 'unknown', 'the function has other types than the caller was built with')
-    const seen = this.#isSeen(head)
-    if (seen === 'full') return this.#refuse(message, 'busy', 'too many calls are remembered')
-    if (seen) {
-      this.#options.tally.add({
-        ...{ kind: 'denied', target: caller, code: 'ERR_CALL_FAILED' },
-        reason: 'the call was sent a second time, and not made again',
-      })
-      return this.#refuse(message, 'repeated', 'this call was made already')
-    }
+      return this.#refuse(asked, 'unknown', 'the function has other types than the caller was built with')
     if (this.#inFlightOf[offer]! >= target.maxInFlight)
-      return this.#refuse(message, 'busy', 'too many calls are in progress')
-    const budgetMs = Math.min(head.deadline - clock.nowMs(), target.timeoutMs)
-    if (budgetMs <= 0) return this.#refuse(message, 'deadline', 'the time was up before it began')
-    this.#seen.set(head.id, head.deadline)
+      return this.#refuse(asked, 'busy', 'too many calls are in progress')
     const id = this.#nextId++
-    this.#inFlight.set(id, { message, callId: head.id, offer })
-    this.#byCallId.set(head.id, id)
+    this.#inFlight.set(id, { ...asked, offer })
+    from.running.set(number, id)
     this.#inFlightOf[offer]! += 1
-    // A piece of the connection's own memory, which would be copied with it.
+    const budgetMs = Math.min(head.deadline - now, target.timeoutMs)
+    // A piece of a larger memory, which would be copied with it.
     enter({ id, interface: offer, function: fn, args: args.slice(), budgetMs, caller })
     return undefined
   }
 
-  #denied(message: LatticeMessage, caller: SpiffeId): undefined {
+  #repeated(asked: Asked): undefined {
+    const reason = 'the call was sent a second time, and not made again'
+    this.#options.tally.add({ kind: 'denied', target: asked.from.peer.spiffeId, code: 'ERR_CALL_FAILED', reason })
+    return this.#refuse(asked, 'repeated', 'this call was made already')
+  }
+
+  #disbelieved(error: unknown): string {
+    const code = isHeraldError(error) ? error.code : 'ERR_INTERNAL'
+    this.#options.tally.add({ kind: 'denied', target: '', code, reason: 'the token is not to be believed' })
+    return `the token is not to be believed (${code})`
+  }
+
+  #notListed(caller: SpiffeId): string {
     const reason = 'this caller is not listed under callers'
     this.#options.tally.add({ kind: 'denied', target: caller, code: 'ERR_CALLER_NOT_ALLOWED', reason })
-    return this.#refuse(message, 'denied', reason)
+    return reason
   }
 
-  #isSeen({ id }: CallHead): boolean | 'full' {
-    if (this.#seen.size < maxRemembered) return this.#seen.has(id)
-    const now = this.#options.clock.nowMs()
-    for (const [known, deadline] of this.#seen) if (deadline < now) this.#seen.delete(known)
-    return this.#seen.size >= maxRemembered ? 'full' : this.#seen.has(id)
-  }
-
-  #cancel(payload: Uint8Array): void {
-    const callId = payload.length === 32 ? Buffer.from(payload).toString('latin1') : ''
-    const id = isCallId(callId) ? this.#byCallId.get(callId) : undefined
-    if (id !== undefined) this.#options.cancel(id)
-  }
-
-  #refuse(message: LatticeMessage, refusal: CallRefusal, reason: string): undefined {
-    this.#reply(message, { kind: 'refused', refusal, message: reason })
+  #refuse(asked: Asked, refusal: CallRefusal, message: string): undefined {
+    this.#reply(asked, { kind: 'refused', refusal, message })
     return undefined
   }
 
-  #reply(message: LatticeMessage, answer: CallAnswer): void {
+  #reply(asked: Asked, answer: CallAnswer): void {
+    const { message, from, number } = asked
+    const sealed = from.session.sealAnswer(this.#options.key.nextNumber(), number, encodeAnswer(answer))
+    if (!this.#send(message, sealed) && answer.kind === 'returned')
+      this.#refuse(asked, 'too-large', 'the answer is larger than NATS takes')
+  }
+
+  /** To whoever is not known: it promises nothing. */
+  #refuseClearly(message: LatticeMessage, refusal: CallRefusal, reason: string): undefined {
+    if (message.wantsReply) this.#send(message, encodeClearRefusal({ kind: 'refused', refusal, message: reason }))
+    return undefined
+  }
+
+  /** @returns whether another answer would do */
+  #send(message: LatticeMessage, frame: Uint8Array): boolean {
     try {
-      message.reply(encodeAnswer(answer))
+      message.reply(frame)
+      return true
     } catch (error) {
       const code = isHeraldError(error) ? error.code : 'ERR_INTERNAL'
-      this.#options.log.warn(
-        { event: 'call.answer_lost', callee: this.#options.self, code },
-        'an answer could not be sent',
-      )
-      if (answer.kind === 'returned' && code === 'ERR_LATTICE_PAYLOAD_TOO_LARGE')
-        this.#refuse(message, 'too-large', 'the answer is larger than NATS takes')
+      const record = { event: 'call.answer_lost', callee: this.#options.self, code }
+      this.#options.log.warn(record, 'an answer could not be sent')
+      return code !== 'ERR_LATTICE_PAYLOAD_TOO_LARGE'
     }
   }
 }
+
+const goneMessage = 'its registration entry is gone (ERR_SPIRE_NO_IDENTITY_ISSUED)'
 
 /** The types decide, and they are compared. */
 function withoutVersion(name: string): string {

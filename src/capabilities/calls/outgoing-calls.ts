@@ -1,14 +1,24 @@
-import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../clock/clock.ts'
 import { isHeraldError } from '../../errors/herald-error.ts'
 import type { ComponentIdentity } from '../../identity/svid-source.ts'
-import { callCancelSubject, callSubject } from '../../lattice/call-subjects.ts'
 import type { Lattice } from '../../lattice/lattice.ts'
 import type { Log } from '../../observability/log.ts'
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts'
-import { type CallAnswer, type CallRefusal, callRefusals, encodeCall, parseAnswer } from './call-frame.ts'
+import {
+  type CallAnswer,
+  type CallRefusal,
+  callRefusals,
+  encodeCall,
+  encodeCancel,
+  parseAnswer,
+  type RefusedCall,
+} from './call-frame.ts'
+import type { CallKey } from './call-key.ts'
 import type { CalledInterface, CallOutcome, OutgoingCall } from './call-messages.ts'
+import { readSealed } from './call-session.ts'
+import type { CalleeReplica, CalleeReplicas } from './callee-replicas.ts'
 import type { CallTally } from './calls-audit.ts'
+import { parseClearRefusal } from './greeting-frame.ts'
 
 /** One interface that is served elsewhere. */
 export type CallTarget = CalledInterface & {
@@ -17,12 +27,15 @@ export type CallTarget = CalledInterface & {
   readonly callee: SpiffeId
   /** Whose token goes with it. */
   readonly identity: ComponentIdentity
+  readonly replicas: CalleeReplicas
   readonly timeoutMs: number
   readonly maxInFlight: number
 }
 
 export type OutgoingCallsOptions = {
   readonly targets: readonly CallTarget[]
+  /** The host's. */
+  readonly key: CallKey
   readonly lattice: Lattice
   readonly clock: Clock
   readonly log: Log
@@ -33,6 +46,14 @@ export type OutgoingCallsOptions = {
 /** Pauses before a call that certainly did not run is tried again, ms. */
 const retryPausesMs = [10, 50, 200]
 const maxArgsBytes = 16 * 2 ** 20
+
+const tooLate: RefusedCall = { kind: 'refused', refusal: 'deadline', message: 'the time was up before it was sent' }
+const noneListens: RefusedCall = { kind: 'refused', refusal: 'stopping', message: 'nobody serves it now' }
+
+/** What a refusal is to the guest's own caller. */
+const failures: Readonly<Partial<Record<CallRefusal, Failure['as']>>> = {
+  ...{ busy: 'busy', stopping: 'busy', revoked: 'busy', deadline: 'deadline' },
+}
 
 type Failure = Extract<CallOutcome, { kind: 'failed' }>
 
@@ -72,9 +93,11 @@ export class OutgoingCalls {
   ): Promise<CallOutcome> {
     const { clock, random } = this.#options
     const deadline = Math.floor(clock.nowMs() + Math.min(Math.max(1, budgetMs), target.timeoutMs))
+    /** Replicas that would not have it. */
+    const tired = new Set<string>()
     let askedAgain = false
     for (let attempt = 0; ; attempt++) {
-      const answer = await this.#send(target, fn, args, deadline, signal)
+      const answer = await this.#send(target, fn, args, deadline, tired, signal)
       if (answer.kind === 'returned') {
         this.#options.tally.add({ kind: 'called', target: target.callee })
         return { kind: 'returned', bytes: answer.bytes.slice() }
@@ -83,7 +106,7 @@ export class OutgoingCalls {
       const mayRetry = !callRefusals[answer.refusal].started && pauseMs !== undefined
       if (mayRetry && answer.refusal === 'denied' && !askedAgain) {
         askedAgain = true
-        await target.identity.refetchJwtSvid([target.callee], { signal })
+        await target.identity.refetchJwtSvid([this.#options.key.audience], { signal })
       } else if (!mayRetry || (answer.refusal !== 'busy' && answer.refusal !== 'stopping')) {
         return this.#told(target, answer.refusal, answer.message)
       }
@@ -98,33 +121,75 @@ export class OutgoingCalls {
     fn: number,
     args: Uint8Array,
     deadline: number,
+    tired: Set<string>,
     signal: AbortSignal,
   ): Promise<CallAnswer> {
-    const { lattice, clock } = this.#options
-    const { callee, identity } = target
-    const { svid } = await identity.fetchJwtSvid([callee], { signal })
+    const { clock, key } = this.#options
+    const { svid } = await target.identity.fetchJwtSvid([key.audience], { signal })
     const timeoutMs = deadline - clock.nowMs()
-    if (timeoutMs <= 0) return { kind: 'refused', refusal: 'deadline', message: 'the time was up before it was sent' }
-    const id = randomBytes(16).toString('hex')
-    const head = {
-      ...{ id, interface: target.name, function: target.functions[fn]!.name, types: target.fingerprints[fn]! },
-      ...{ deadline, token: svid.reveal() },
-    }
-    const frame = encodeCall(head, args)
+    if (timeoutMs <= 0) return tooLate
+    let replica: CalleeReplica | RefusedCall
     try {
-      const answer = parseAnswer(await lattice.request(callSubject(callee), frame, { timeoutMs, signal }))
-      return answer ?? { kind: 'refused', refusal: 'failed', message: 'the answer is of no form that is known here' }
+      replica = await target.replicas.pick(svid, { tired, timeoutMs, signal })
     } catch (error) {
-      if (isHeraldError(error) && error.code === 'ERR_LATTICE_NO_RESPONDERS')
-        return { kind: 'refused', refusal: 'stopping', message: 'nobody serves it now' }
-      if (signal.aborted || (isHeraldError(error) && error.code === 'ERR_LATTICE_TIMEOUT')) this.#cancel(callee, id)
+      if (isHeraldError(error, 'ERR_LATTICE_NO_RESPONDERS')) return noneListens
       throw error
+    }
+    if ('kind' in replica) return replica
+    const head = { interface: target.name, function: target.functions[fn]!.name, types: target.fingerprints[fn]! }
+    const number = key.nextNumber()
+    const frame = replica.session.sealCall(number, encodeCall({ ...head, deadline }, args))
+    replica.load.inFlight += 1
+    try {
+      const answer = await this.#ask(target, replica, { number, frame, deadline }, signal)
+      if (answer.kind === 'refused' && !callRefusals[answer.refusal].started) tired.add(replica.id)
+      if (answer.kind === 'refused' && (answer.refusal === 'stopping' || answer.refusal === 'denied'))
+        target.replicas.forget(replica)
+      return answer
+    } finally {
+      replica.load.inFlight -= 1
     }
   }
 
-  #cancel(callee: SpiffeId, id: string): void {
+  /** What the replica has sealed, and nothing else. Sent a second time as it is where the replica has forgotten who seals: it runs once at most. */
+  async #ask(
+    target: CallTarget,
+    replica: CalleeReplica,
+    { number, frame, deadline }: { number: number; frame: Uint8Array; deadline: number },
+    signal: AbortSignal,
+  ): Promise<CallAnswer> {
+    const { lattice, clock } = this.#options
+    for (let attempt = 0; ; attempt++) {
+      const timeoutMs = deadline - clock.nowMs()
+      if (timeoutMs <= 0) return tooLate
+      let received: Uint8Array
+      try {
+        received = await lattice.request(replica.subject, frame, { timeoutMs, signal })
+      } catch (error) {
+        if (isHeraldError(error, 'ERR_LATTICE_NO_RESPONDERS')) {
+          target.replicas.forget(replica)
+          return attempt === 0 ? noneListens : { ...noneListens, refusal: 'failed' }
+        }
+        if (signal.aborted || isHeraldError(error, 'ERR_LATTICE_TIMEOUT')) this.#cancel(replica, number)
+        throw error
+      }
+      const sealed = readSealed(received)
+      const opened = sealed && replica.session.openAnswer(sealed, number)
+      const answer = opened && parseAnswer(opened)
+      if (answer !== undefined) return answer
+      const refused = parseClearRefusal(received)
+      if (refused?.refusal !== 'unknown-session' || attempt > 0) {
+        const message = 'the answer is not one that the callee has sealed (ERR_CALLEE_NOT_PROVED)'
+        return { kind: 'refused', refusal: 'failed', message }
+      }
+      await target.replicas.greetAgain(replica, { timeoutMs, signal })
+    }
+  }
+
+  #cancel(replica: CalleeReplica, number: number): void {
+    const { lattice, key } = this.#options
     try {
-      this.#options.lattice.publish(callCancelSubject(callee), Buffer.from(id))
+      lattice.publish(replica.subject, replica.session.sealCall(key.nextNumber(), encodeCancel(number)))
     } catch {
       // Without a connection nobody can be told: the deadline ends it.
     }
@@ -152,8 +217,7 @@ export class OutgoingCalls {
     const { log, tally } = this.#options
     tally.add({ kind: 'refused', target: callee, reason: refusal })
     log.debug({ event: 'call.refused', callee, interface: name, refusal, reason: message }, 'a call was not answered')
-    const as = refusal === 'busy' || refusal === 'stopping' ? 'busy' : refusal === 'deadline' ? 'deadline' : 'failed'
-    return failed(as, `${callee} did not answer (${refusal}): ${message}`)
+    return failed(failures[refusal] ?? 'failed', `${callee} did not answer (${refusal}): ${message}`)
   }
 }
 
