@@ -50,7 +50,8 @@ export class CallTally {
   }
 
   add(event: Happened): void {
-    const key = `${event.kind} ${event.target} ${'reason' in event ? event.reason : ''}`
+    const { kind, target, code = '', reason = '' } = { code: undefined, reason: undefined, ...event }
+    const key = `${kind} ${target} ${code} ${reason}`
     const held = this.#held.get(key)
     if (held !== undefined) {
       held.count += 1
