@@ -1,4 +1,4 @@
-import { type AnyNode, type Pattern, parse, type Statement } from 'acorn'
+import { type AnyNode, type Pattern, type Program, parse, type Statement } from 'acorn'
 import { childrenOf, SourceEdits } from './source-edits.ts'
 
 /** Names of JavaScript itself that jco's glue may use. */
@@ -113,8 +113,7 @@ function isInert(node: AnyNode): boolean {
 }
 
 /** A name that is read but neither declared anywhere nor one of JavaScript's own. */
-export function undeclared(source: string): string | undefined {
-  const program = parse(source, { ecmaVersion: 'latest', sourceType: 'module' })
+export function undeclared(program: Program): string | undefined {
   const used = new Map<string, number>()
   const declared = new Set<string>()
   countUses(program, used)

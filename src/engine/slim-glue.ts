@@ -33,12 +33,13 @@ class NotRecognised extends Error {
 export function slimGlue(source: string): SlimGlue {
   try {
     const edited = new GluePass(source).run()
-    const slim = dropUnused(returnLastWaits(edited))
+    const slim = dropUnused(edited)
     const left = bookkeepingNames.find((name) => new RegExp(`\\b${name}\\b`).test(slim))
     if (left !== undefined) return { slim: false, reason: `${left} is still used` }
-    const missing = undeclared(slim)
+    const program = parse(slim, { ecmaVersion: 'latest', sourceType: 'module' })
+    const missing = undeclared(program)
     if (missing !== undefined) return { slim: false, reason: `${missing} is not declared` }
-    return { slim: true, source: slim }
+    return { slim: true, source: returnLastWaits(slim, program) }
   } catch (error) {
     if (error instanceof NotRecognised || error instanceof SyntaxError) return { slim: false, reason: error.message }
     throw error
@@ -83,7 +84,7 @@ const taskVariables = new Set([
 ])
 
 /** An export without a result that waits for the guest at its very end gives its caller that promise instead of one of its own. */
-function returnLastWaits(source: string): string {
+function returnLastWaits(source: string, program: Program): string {
   const edits = new SourceEdits(source)
   const awaitsIn = (node: AnyNode): number =>
     node.type === 'AwaitExpression' ? 1 : childrenOf(node).reduce((sum, child) => sum + awaitsIn(child), 0)
@@ -98,7 +99,7 @@ function returnLastWaits(source: string): string {
     edits.remove({ start: node.start, end: node.start + 'async '.length })
     edits.replace({ start: last.expression.start, end: last.expression.start + 'await'.length }, 'return')
   }
-  look(parse(source, { ecmaVersion: 'latest', sourceType: 'module' }))
+  look(program)
   return edits.apply()
 }
 
