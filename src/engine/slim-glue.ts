@@ -8,6 +8,7 @@ import type {
   FunctionDeclaration,
   FunctionExpression,
   NewExpression,
+  Program,
   Statement,
   TryStatement,
 } from 'acorn'
