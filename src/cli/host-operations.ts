@@ -33,6 +33,8 @@ export interface HostOperations extends AsyncDisposable {
   countRequests(points: readonly DurationPoint[]): void
   watch(parts: { host: Host; ingress: Ingress; svids: SvidSource; audit: AuditFeed }): void
   watchLattice(lattice: Lattice): void
+  /** Another host has this one's id and was started before: while it is there, this one is not ready. */
+  keepsSilent(silent: boolean): void
   /** All that was given on the command line serves. */
   serving(): void
 }
@@ -66,6 +68,7 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
   const readiness = createReadiness()
   const onServing = readiness.require('http', 'workloads are being started')
   const onConnected = options.lattice ? readiness.require('nats', 'it has not been connected yet') : () => {}
+  let onAlone = (): void => {}
   const onSignal = (): void => readiness.end('the host is ending')
   signal.addEventListener('abort', onSignal, { once: true })
   if (signal.aborted) onSignal()
@@ -171,6 +174,10 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
       onState(lattice.state)
       metrics.add('herald.lattice.reconnects', 0)
       metrics.addSource(() => [{ name: 'herald.lattice.connected', value: lattice.state.kind === 'connected' ? 1 : 0 }])
+    },
+    keepsSilent(silent) {
+      onAlone()
+      if (silent) onAlone = readiness.require('host-id', 'another host has the same id and was started before')
     },
     serving: onServing,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

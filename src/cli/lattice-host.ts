@@ -84,6 +84,7 @@ export async function serveOnLattice(options: LatticeHostOptions, context: Latti
     clock: systemClock,
     allowFileImages,
     inventoried: inventoriedHost(wired, { drain, output, acceptsFiles: allowFileImages }),
+    onSilence: (silent) => context.operations?.keepsSilent(silent),
   })
   await aborted(signal)
   control.refuseStarts()

@@ -52,6 +52,8 @@ export type ControlOptions = {
   readonly allowFileImages?: boolean
   /** Answers Herald's own requests too: docs/decisions/asking-hosts.md. Default: upstream's protocol only. */
   readonly inventoried?: InventoriedHost
+  /** Called when this host begins to keep silent, since an elder one has its id, and when it ends to. */
+  readonly onSilence?: (silent: boolean) => void
 }
 
 /** Speaks upstream's host protocol for one host. Disposal stops the heartbeats and takes no more requests; answers under way are given. */
@@ -92,6 +94,7 @@ export function createControl(options: ControlOptions): Control {
   let accepting = true
   /** Two hosts with one id would both run what one of them is to run: so the one that was started later keeps silent while it hears the other. */
   let elderHeardMs = Number.NEGATIVE_INFINITY
+  let silent = false
   const keepsSilent = (): boolean => clock.nowMs() - elderHeardMs < 2.5 * heartbeatIntervalMs
   let lastSummary: HostSummary = { workloadCount: 0, componentCount: 0, imports: [], exports: [], httpPort: 0 }
 
@@ -109,7 +112,25 @@ export function createControl(options: ControlOptions): Control {
 
   const heartbeat = (): Uint8Array => formatMessage(hostHeartbeat, currentHeartbeat())
 
+  /** What is asked of this id is the elder's to answer: Herald's own questions too. */
+  function lookWhetherSilent(): void {
+    if (silent === keepsSilent() || ending.signal.aborted) return
+    silent = !silent
+    const about = { hostId, friendlyName: identity.friendlyName }
+    if (silent) {
+      const hint = 'this one was started later: it says nothing and takes no work; end it, or give it its own --host-id'
+      log.error({ event: 'control.silent', ...about }, `another host has the same id. ${hint}`)
+      void herald?.[Symbol.asyncDispose]()
+      herald = undefined
+    } else {
+      log.warn({ event: 'control.speaks-again', ...about }, 'the other host with this id is gone')
+      herald = answerHerald()
+    }
+    options.onSilence?.(silent)
+  }
+
   function announce(): void {
+    lookWhetherSilent()
     if (lattice.state.kind !== 'connected' || !accepting || keepsSilent()) return
     try {
       lattice.publish(heartbeatSubject(hostId), heartbeat())
@@ -216,7 +237,7 @@ export function createControl(options: ControlOptions): Control {
     else log.error({ event: 'control.request-failed', command, err: error }, 'a request could not be handled')
   }
 
-  const herald =
+  const answerHerald = () =>
     options.inventoried &&
     answerHeraldRequests({
       lattice,
@@ -229,11 +250,15 @@ export function createControl(options: ControlOptions): Control {
       log,
       clock,
     })
+  let herald = answerHerald()
   const requests = lattice.subscribe(hostCommandPattern(hostId), { handle: answer })
   const neighbours = watchNeighbours(lattice, {
     ...{ identity, startedAt, log },
     onSameId(other) {
-      if (other === 'elder') elderHeardMs = clock.nowMs()
+      if (other === 'elder') {
+        elderHeardMs = clock.nowMs()
+        lookWhetherSilent()
+      }
       // So that it knows at once.
       else announce()
     },

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import type { InventoriedHost } from '../../src/control/herald-requests.ts'
 import { isHeraldError } from '../../src/errors/herald-error.ts'
 import { until } from '../lattice/lattice-test-setup.ts'
 import { startNats } from '../support/nats.ts'
 import { testHost } from './control-test-setup.ts'
 import { createHostStandIn } from './host-stand-in.ts'
 import { startOperatorDriver, wireWorkload } from './operator-driver.ts'
+
+type WireHeraldHost = { readonly url?: string; readonly heartbeat?: { readonly id: string } }
 
 const nats = await startNats()
 const operator = await startOperatorDriver(nats.url)
@@ -290,12 +293,29 @@ test('two hosts with one name are said in the log of both, and two with one id',
   await until('it is said', () => copy.events().some(({ event }) => event === 'control.id-conflict'))
 })
 
-test('of two hosts with one id the one that was started later keeps silent, and takes over when the other is gone', async () => {
-  const elder = await testHost(nats.url, createHostStandIn(), { heartbeatIntervalMs: 200 })
+test('of two hosts with one id the one that was started later keeps silent, to Herald’s own questions too, and takes over when the other is gone', async () => {
+  const silences: boolean[] = []
+  // What is asked below needs no more of it.
+  const inventoried = (url: string) => ({ url, acceptsFiles: false, workloads: () => [] }) as unknown as InventoriedHost
+  const elder = await testHost(nats.url, createHostStandIn(), {
+    ...{ heartbeatIntervalMs: 200, inventoried: inventoried('http://elder.test') },
+  })
   await using younger = await testHost(nats.url, createHostStandIn(), {
     identity: { hostId: elder.hostId },
     heartbeatIntervalMs: 1_000,
+    inventoried: inventoried('http://younger.test'),
+    onSilence: (silent) => void silences.push(silent),
   })
+  /** Who answers; asked of all hosts, and of this id. */
+  const answering = async () => {
+    const found: string[] = []
+    for (const subject of ['herald.hosts', `herald.host.${elder.hostId}.workloads`])
+      for await (const { data } of await operator.connection.requestMany(subject, '{}', { maxWait: 300 })) {
+        const { url, heartbeat } = JSON.parse(Buffer.from(data).toString()) as WireHeraldHost
+        if (subject !== 'herald.hosts' || heartbeat?.id === elder.hostId) found.push(url ?? 'a list')
+      }
+    return found
+  }
   const heard = () => (operator.heartbeats.get(elder.hostId) ?? []).map(({ heartbeat }) => heartbeat.friendlyName)
   for (const host of [elder, younger])
     await until('it is said', () => host.events().some(({ event }) => event === 'control.id-conflict'))
@@ -305,6 +325,9 @@ test('of two hosts with one id the one that was started later keeps silent, and 
   }
   assert.equal(elder.host.starts.length, 10)
   assert.deepEqual(younger.host.calls, [], 'nothing was started twice')
+  assert.deepEqual(silences, [true])
+  assert.ok(younger.events().some(({ event }) => event === 'control.silent'))
+  assert.deepEqual(await answering(), ['http://elder.test', 'a list'])
   await elder[Symbol.asyncDispose]()
   const before = heard().length
   await until('the other one is heard', () => heard().slice(before).includes(younger.identity.friendlyName), 20_000)
@@ -313,6 +336,8 @@ test('of two hosts with one id the one that was started later keeps silent, and 
     'WORKLOAD_STATE_RUNNING',
   )
   assert.deepEqual(younger.host.calls, ['start later'])
+  assert.deepEqual(silences, [true, false])
+  assert.deepEqual(await answering(), ['http://younger.test', 'a list'])
 })
 
 for (const [what, identity] of [
