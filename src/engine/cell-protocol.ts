@@ -77,6 +77,8 @@ export type CellComponentInit = Omit<
   readonly links: readonly ComponentLink[]
   readonly script: string
   readonly modules: ReadonlyMap<string, WebAssembly.Module>
+  /** For a process of its own, on its way there: what `modules` are compiled from. */
+  readonly cores?: ReadonlyMap<string, Uint8Array<ArrayBuffer>>
   readonly memories: ReadonlyMap<string, HostedMemory>
   readonly bindings: readonly { readonly cellModule: string; readonly config: unknown }[]
   /** Names of the exports as the component has them, with version. */

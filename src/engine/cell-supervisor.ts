@@ -4,7 +4,7 @@ import type { CellGates, GateNews } from './cell-gates.ts'
 import { CellLife, type CellLifeListeners } from './cell-life.ts'
 import type { CellInit, ToCellMain } from './cell-protocol.ts'
 import type { CellThread } from './cell-thread.ts'
-import type { CellState } from './engine.ts'
+import type { CellMetrics, CellState } from './engine.ts'
 import type { Parking } from './parking.ts'
 import { RestartPauses } from './restart-pauses.ts'
 import type { Vitals } from './vitals.ts'
@@ -83,7 +83,7 @@ export class CellSupervisor {
     return this.#waking !== undefined
   }
 
-  metrics(): { restarts: number; watchdogKills: number; wakes: number; endingMs: number; parked: number } {
+  metrics(): Pick<CellMetrics, 'restarts' | 'watchdogKills' | 'wakes' | 'endingMs' | 'parked' | 'processes'> {
     const endingSinceMs = this.#life?.endingSinceMs
     return {
       restarts: this.#restarts,
@@ -91,6 +91,7 @@ export class CellSupervisor {
       wakes: this.#wakes,
       endingMs: endingSinceMs === undefined ? 0 : performance.now() - endingSinceMs,
       parked: this.#state.kind === 'parked' ? 1 : 0,
+      processes: this.#life?.thread.pid === undefined ? 0 : 1,
     }
   }
 
@@ -111,7 +112,7 @@ export class CellSupervisor {
 
   async #start(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
-    const { init, vitals, threads, onMessage, onGone, onServing } = this.#options
+    const { log, init, vitals, threads, onMessage, onGone, onServing } = this.#options
     const life: CellLife = new CellLife(threads.take(), {
       onMessage,
       onGone: (served) => {
@@ -125,6 +126,8 @@ export class CellSupervisor {
     vitals.set('ticking', 0)
     await life.start(init, signal)
     this.#watch(life)
+    const { pid } = life.thread
+    if (pid !== undefined) log.info({ event: 'cell.process_started', pid }, 'cell serves from a process of its own')
     this.#enter({ kind: 'serving' })
     onServing()
     setTimeout(() => threads.refill(), 50).unref()

@@ -6,6 +6,8 @@ import type { FromCellMain, ToCellMain } from './cell-protocol.ts'
  * of it from outside, also while it does not answer.
  */
 export interface CellThread {
+  /** Of the process that it has for itself; absent: it is one of the host's own. Known once it is `ready`. */
+  readonly pid?: number | undefined
   /** To be called once, in the turn of the event loop in which it was taken. */
   attach(listeners: CellThreadListeners): void
   /** What is posted to one that has ended is lost. */

@@ -8,23 +8,27 @@ import { workerUrl } from './worker-url.ts'
 /** JavaScript heap of a cell, MiB: WASI objects, buffers in JavaScript, garbage-collected guests. Linear memories are capped apart. */
 const heapMb = 512
 
-/** Starts a thread that waits for its workload: no environment, no standard input, nothing of the host's arguments. */
-export function startCellWorker(log: Log): Worker {
-  const worker = new Worker(workerUrl('cell-main', import.meta.url), {
+/**
+ * Starts a thread that waits for its workload: no environment, no standard input, nothing of the host's arguments.
+ * @param onStray what is written past WASI, by jco's glue or by Node itself
+ * @param options `inheritOptions`: those of this process, its permissions among them, which bind no thread that is started without
+ */
+export function startCellWorker(
+  onStray: (text: string) => void,
+  { entry = workerUrl('cell-main', import.meta.url), inheritOptions = false } = {},
+): Worker {
+  const worker = new Worker(entry, {
     name: 'herald-cell',
     argv: [],
     env: {},
-    execArgv: [],
+    ...(!inheritOptions && { execArgv: [] }),
     stdin: false,
     stdout: true,
     stderr: true,
     resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 64, stackSizeMb: 4 },
   })
-  // Guests write through WASI; what comes here is from jco's glue or from Node itself.
   for (const stream of [worker.stdout, worker.stderr]) {
-    stream.on('data', (chunk: Buffer) =>
-      log.debug({ event: 'cell.stray_output', text: chunk.toString().slice(0, 1000) }, 'cell'),
-    )
+    stream.on('data', (chunk: Buffer) => onStray(chunk.toString().slice(0, 1000)))
   }
   return worker
 }
@@ -66,7 +70,7 @@ export class SpareCells implements CellThreads {
   }
 
   take(): CellThread {
-    const worker = this.#spare ?? startCellWorker(this.#log)
+    const worker = this.#spare ?? this.#start()
     this.#spare = undefined
     worker.removeAllListeners('error').removeAllListeners('exit')
     worker.ref()
@@ -75,13 +79,17 @@ export class SpareCells implements CellThreads {
 
   refill(): void {
     if (this.#closed || this.#spare !== undefined) return
-    const worker = startCellWorker(this.#log)
+    const worker = this.#start()
     this.#spare = worker
     worker.unref()
     const lost = () => {
       if (this.#spare === worker) this.#spare = undefined
     }
     worker.once('error', lost).once('exit', lost)
+  }
+
+  #start(): Worker {
+    return startCellWorker((text) => this.#log.debug({ event: 'cell.stray_output', text }, 'cell'))
   }
 
   async close(): Promise<void> {

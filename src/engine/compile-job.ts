@@ -24,6 +24,8 @@ export type CompileJob = {
   readonly quick?: boolean
   readonly waits: readonly string[]
   readonly memoryLimitMb: number
+  /** Leaves compiling the core modules to whoever gets their bytes: another process, which a module cannot be sent to. */
+  readonly uncompiled?: boolean
   /** For tests and comparisons: keep jco's output as it is. */
   readonly keepGlue?: boolean
   /** Where transpiled components are kept; absent: nowhere. */
@@ -34,8 +36,10 @@ export type CompiledComponent = {
   readonly description: ComponentDescription
   /** A script whose value is jco's `instantiate` function. */
   readonly script: string
-  /** Compiled core modules by the name the script asks for; empty when only described. */
+  /** Compiled core modules by the name the script asks for; empty when only described, or uncompiled. */
   readonly modules: ReadonlyMap<string, WebAssembly.Module>
+  /** By the same names, and only when asked for uncompiled: the modules' bytes, their memories capped. */
+  readonly cores?: ReadonlyMap<string, Uint8Array<ArrayBuffer>>
   /** By the same names: modules whose memory the cell makes (see `memory-shelf.ts`). */
   readonly memories: ReadonlyMap<string, HostedMemory>
 }
@@ -60,12 +64,14 @@ export async function compileComponent(job: CompileJob): Promise<CompiledCompone
   const sha256 = createHash('sha256').update(job.bytes).digest('hex')
   const { script, glue, modules } = await transpileCached(job, facts, sha256)
   const compiled = new Map<string, WebAssembly.Module>()
+  const cores = new Map<string, Uint8Array<ArrayBuffer>>()
   const memories = new Map<string, HostedMemory>()
   if (job.served !== undefined) {
     for (const [name, original] of modules) {
       // Of an async guest something may still run when its call has returned: its memory must stay its own.
       const { bytes, hostedMemory } = capMemory(original, capBytes, { hostMemory: glue.slim })
-      compiled.set(name, await compileModule(job.component, bytes))
+      if (job.uncompiled) cores.set(name, bytes)
+      else compiled.set(name, await compileModule(job.component, bytes))
       if (hostedMemory !== undefined) memories.set(name, hostedMemory)
     }
   }
@@ -84,6 +90,7 @@ export async function compileComponent(job: CompileJob): Promise<CompiledCompone
     script,
     modules: compiled,
     memories,
+    ...(job.uncompiled && { cores }),
   }
 }
 

@@ -7,8 +7,18 @@ import type { CellComponentInit } from './cell-protocol.ts'
 import { SpareCells } from './cell-worker.ts'
 import { Compiler } from './compiler.ts'
 import { parseInterfaceName } from './component-imports.ts'
-import type { Cell, CellSpec, ComponentDescription, ComponentLink, Engine, WitInterface } from './engine.ts'
+import type {
+  Cell,
+  CellIsolation,
+  CellSpec,
+  ComponentDescription,
+  ComponentLink,
+  Engine,
+  WitInterface,
+} from './engine.ts'
 import { Parking } from './parking.ts'
+import { CellProcesses } from './process/cell-processes.ts'
+import { grantsOf } from './process/process-grants.ts'
 import { defaultRestartPausesMs } from './restart-pauses.ts'
 import { SupervisedCell } from './supervised-cell.ts'
 import { Watchdog } from './watchdog.ts'
@@ -22,6 +32,8 @@ export type EngineOptions = {
   readonly keepGlue?: boolean
   /** Pause before each restart of a cell within a minute, ms; one more, and the cell has failed. Default: three at once, then 0.1 to 10 s. */
   readonly restartPausesMs?: readonly number[]
+  /** What separates cells whose spec does not say it. Default: `thread`. */
+  readonly isolation?: CellIsolation
   /** Idle cells with an `idleTimeoutMs` that keep their threads until that time is over; beyond, the longest idle are parked. Default: 32. */
   readonly warmCells?: number
   /** Default: no spans are made. */
@@ -41,11 +53,13 @@ class HostEngine implements Engine {
   readonly #watchdog = new Watchdog()
   readonly #parking: Parking
   readonly #spares: SpareCells
+  readonly #processes: CellProcesses
   readonly #cells = new Set<SupervisedCell>()
 
   constructor(options: EngineOptions) {
     this.#options = options
     this.#spares = new SpareCells(options.log)
+    this.#processes = new CellProcesses(options.log)
     this.#parking = new Parking({ warmCells: options.warmCells ?? 32 })
   }
 
@@ -66,6 +80,7 @@ class HostEngine implements Engine {
   }
 
   async startCell(spec: CellSpec, { signal }: { signal: AbortSignal }): Promise<Cell> {
+    const isolated = (spec.isolation ?? this.#options.isolation) === 'process'
     const components: CellComponentInit[] = []
     let untouchedGlue = 0
     for (const { bytes, bindings, capabilityInterfaces, capabilityWaits, links = [], ...rest } of spec.components) {
@@ -76,13 +91,14 @@ class HostEngine implements Engine {
         waits: [...wasiWaits, ...capabilityWaits, ...links.flatMap(waitsOf)],
         memoryLimitMb: rest.limits.memoryLimitMb,
         keepGlue: this.#options.keepGlue ?? false,
+        uncompiled: isolated,
         cacheDir: this.#options.cacheDir,
       }
       const about = {
         ...{ 'herald.workload.namespace': spec.tenant, 'herald.workload.name': spec.name },
         'herald.component.name': rest.name,
       }
-      const { description, script, modules, memories } = await measured(
+      const { description, script, modules, cores, memories } = await measured(
         this.#options.tracing?.tracer,
         'herald.component.compile',
         about,
@@ -102,6 +118,7 @@ class HostEngine implements Engine {
         limits: description.answersOnce ? { ...rest.limits, maxInvocations: 1 } : rest.limits,
         script,
         modules,
+        ...(cores !== undefined && { cores }),
         memories,
         bindings: bindings.map(({ cellModule, config }) => ({ cellModule: cellModule.href, config })),
         handlerExport: exportOf(description.exports, 'wasi:http/incoming-handler'),
@@ -111,7 +128,7 @@ class HostEngine implements Engine {
     }
     const cell: SupervisedCell = new SupervisedCell(spec, {
       log: this.#options.log,
-      threads: this.#spares,
+      threads: isolated ? this.#processes.threads(grantsOf(components, spec.listens === true)) : this.#spares,
       watchdog: this.#watchdog,
       parking: this.#parking,
       components,
@@ -131,6 +148,7 @@ class HostEngine implements Engine {
     this.#watchdog[Symbol.dispose]()
     this.#parking[Symbol.dispose]()
     await this.#spares.close()
+    await this.#processes.close()
     await this.#compiler[Symbol.asyncDispose]()
   }
 }

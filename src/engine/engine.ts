@@ -91,6 +91,9 @@ export type ComponentLink = {
   readonly exported: string
 }
 
+/** `process`: a process of the operating system for this cell alone, with no permission that its components were not granted. */
+export type CellIsolation = 'thread' | 'process'
+
 export type CellSpec = {
   /** For logs: workload name. */
   readonly name: string
@@ -98,6 +101,10 @@ export type CellSpec = {
   /** Whose it is, its namespace: components of one tenant are compiled one after the other, those of several side by side, in turns. Default: ''. */
   readonly tenant?: string
   readonly components: readonly ComponentSpec[]
+  /** What separates it from the host and from other cells. Default: what the engine was made with. */
+  readonly isolation?: CellIsolation
+  /** `listenHttp` is to be called: a process of its own gets the network for it. Default: only if a component may reach something. */
+  readonly listens?: boolean
   /** Absolute paths and addresses no guest ever reaches, whatever `allowedHosts` says (admin socket, metadata addresses are built in). */
   readonly deniedAddresses: readonly string[]
   /**
@@ -190,4 +197,6 @@ export type CellMetrics = {
   readonly parked: number
   /** Times it was given a thread again. */
   readonly wakes: number
+  /** Processes of the operating system that it has for itself now. Engines that have none may leave it out. */
+  readonly processes?: number
 }

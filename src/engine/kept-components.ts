@@ -18,7 +18,9 @@ export class KeptComponents {
     return kept && modules && { ...kept, modules }
   }
 
+  /** Those with bytes instead of modules are not: the bytes would be held as long as this. */
   keep(key: string, compiled: CompiledComponent): void {
+    if (compiled.cores !== undefined) return
     this.#kept.set(key, { ...compiled, modules: new WeakRef(compiled.modules) })
     this.#gone.register(compiled.modules, key)
   }
@@ -29,7 +31,17 @@ export class KeptComponents {
 }
 
 /** The same for what compiles to the same. Off this thread: a component may have 40 MB. */
-export async function keyOfJob({ bytes, served, waits, memoryLimitMb, keepGlue }: CompileJob): Promise<string> {
+export async function keyOfJob({
+  bytes,
+  served,
+  waits,
+  memoryLimitMb,
+  keepGlue,
+  uncompiled,
+}: CompileJob): Promise<string> {
   const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)
-  return [Buffer.from(digest).toString('hex'), JSON.stringify([served, waits, memoryLimitMb, keepGlue])].join(' ')
+  return [
+    Buffer.from(digest).toString('hex'),
+    JSON.stringify([served, waits, memoryLimitMb, keepGlue, uncompiled]),
+  ].join(' ')
 }

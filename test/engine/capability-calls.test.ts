@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CellBinding } from '../../src/capabilities/capability.ts'
 import { isHeraldError } from '../../src/errors/herald-error.ts'
-import { cellSpec, component, signal, testEngine } from './engine-fixture.ts'
+import { cellSpec, component, isolations, signal, testEngine } from './engine-fixture.ts'
 import { watComponent } from './guests/build-guest.ts'
 
 const wit = `package test:guest;
@@ -62,11 +62,15 @@ const interfaces = {
   capabilityWaits: ['ask', 'number', 'fail'].map((name) => `test:cap/calls#${name}`),
 }
 
-for (const keepGlue of [false, true]) {
-  const glue = keepGlue ? "jco's untouched glue" : 'slim glue'
+for (const { keepGlue, isolation } of [
+  { keepGlue: false, isolation: 'thread' },
+  { keepGlue: true, isolation: 'thread' },
+  { keepGlue: false, isolation: 'process' },
+] as const) {
+  const glue = `${keepGlue ? "jco's untouched glue" : 'slim glue'}, its cell being a ${isolation}`
 
   test(`a guest calls its capability, at once and waiting (${glue})`, async () => {
-    await using engine = testEngine({ keepGlue })
+    await using engine = testEngine({ keepGlue, isolation })
     const asked: unknown[] = []
     const bound = binding(async (method, payload) => {
       asked.push([method, payload])
@@ -90,7 +94,7 @@ for (const keepGlue of [false, true]) {
   })
 
   test(`an import that rejects without a result ends the call instead of leaving it (${glue})`, async () => {
-    await using engine = testEngine({ keepGlue })
+    await using engine = testEngine({ keepGlue, isolation })
     const bound = binding(async () => {
       throw Object.assign(new Error('not to be had'), { code: 'ERR_TEST', secret: 'kept here' })
     })
@@ -103,40 +107,42 @@ for (const keepGlue of [false, true]) {
   })
 }
 
-test('a message of the control thread reaches the cell, also one sent before it was ready', async () => {
-  await using engine = testEngine()
-  const bound = binding(async () => 0)
-  const bytes = await guest('(i32.ne (i32.const 7) (call $pushed))')
-  const cell = await engine.startCell(cellSpec(component(bytes, {}, { bindings: [bound], ...interfaces })), {
-    signal: signal(),
+for (const isolation of isolations)
+  test(`a message of the control thread reaches the cell, also one sent before it was ready (its cell being a ${isolation})`, async () => {
+    await using engine = testEngine({ isolation })
+    const bound = binding(async () => 0)
+    const bytes = await guest('(i32.ne (i32.const 7) (call $pushed))')
+    const cell = await engine.startCell(cellSpec(component(bytes, {}, { bindings: [bound], ...interfaces })), {
+      signal: signal(),
+    })
+    assert.equal(bound.sent.length, 1)
+    assert.deepEqual(await cell.run('guest', { signal: signal() }), { exitCode: 1 })
+    bound.sent[0]!(7)
+    assert.deepEqual(await cell.run('guest', { signal: signal() }), { exitCode: 0 })
   })
-  assert.equal(bound.sent.length, 1)
-  assert.deepEqual(await cell.run('guest', { signal: signal() }), { exitCode: 1 })
-  bound.sent[0]!(7)
-  assert.deepEqual(await cell.run('guest', { signal: signal() }), { exitCode: 0 })
-})
 
-test('cancelling a call aborts what it waits for on the control thread', async () => {
-  await using engine = testEngine()
-  const aborted = Promise.withResolvers<unknown>()
-  const entered = Promise.withResolvers<void>()
-  const bound = binding((_method, _payload, { signal }) => {
-    entered.resolve()
-    signal.addEventListener('abort', () => aborted.resolve(signal.reason))
-    return new Promise(() => {})
+for (const isolation of isolations)
+  test(`cancelling a call aborts what it waits for on the control thread (its cell being a ${isolation})`, async () => {
+    await using engine = testEngine({ isolation })
+    const aborted = Promise.withResolvers<unknown>()
+    const entered = Promise.withResolvers<void>()
+    const bound = binding((_method, _payload, { signal }) => {
+      entered.resolve()
+      signal.addEventListener('abort', () => aborted.resolve(signal.reason))
+      return new Promise(() => {})
+    })
+    const bytes = await guest('(call $number)')
+    const cell = await engine.startCell(cellSpec(component(bytes, {}, { bindings: [bound], ...interfaces })), {
+      signal: signal(),
+    })
+    const controller = new AbortController()
+    const run = cell.run('guest', { signal: controller.signal })
+    await entered.promise
+    controller.abort()
+    await assert.rejects(run)
+    assert.ok((await aborted.promise) instanceof Error)
+    assert.equal(cell.metrics().instances, 0)
   })
-  const bytes = await guest('(call $number)')
-  const cell = await engine.startCell(cellSpec(component(bytes, {}, { bindings: [bound], ...interfaces })), {
-    signal: signal(),
-  })
-  const controller = new AbortController()
-  const run = cell.run('guest', { signal: controller.signal })
-  await entered.promise
-  controller.abort()
-  await assert.rejects(run)
-  assert.ok((await aborted.promise) instanceof Error)
-  assert.equal(cell.metrics().instances, 0)
-})
 
 test('a refusal crosses as code and message only', async () => {
   await using engine = testEngine()

@@ -1,7 +1,7 @@
 import { systemClock } from '../../src/clock/clock.ts'
 import { createEngine, type EngineOptions } from '../../src/engine/create-engine.ts'
 import { defaultLimits } from '../../src/engine/default-limits.ts'
-import type { Cell, CellSpec, ComponentLimits, ComponentSpec } from '../../src/engine/engine.ts'
+import type { Cell, CellIsolation, CellSpec, ComponentLimits, ComponentSpec } from '../../src/engine/engine.ts'
 import { createIngress } from '../../src/ingress/create-ingress.ts'
 import type { Ingress } from '../../src/ingress/ingress.ts'
 import { createLog } from '../../src/observability/log.ts'
@@ -33,6 +33,9 @@ export function component(
 export function cellSpec(...components: ComponentSpec[]): CellSpec {
   return { name: 'test', workloadId: 'test', components, deniedAddresses: [] }
 }
+
+/** Everything that a cell promises holds in both. */
+export const isolations: readonly CellIsolation[] = ['thread', 'process']
 
 export const signal = (): AbortSignal => AbortSignal.timeout(60_000)
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { Cell, CellSpec } from '../../src/engine/engine.ts'
-import { cellSpec, component, serve, signal, testEngine } from './engine-fixture.ts'
+import { cellSpec, component, isolations, serve, signal, testEngine } from './engine-fixture.ts'
 import { faultsComponent } from './guests/build-guest.ts'
 
 // Compiled once for all of these engines.
@@ -21,21 +21,24 @@ async function until(condition: () => boolean, what: string): Promise<void> {
 }
 const parked = (cell: Cell) => until(() => cell.state.kind === 'parked', 'the cell is parked')
 
-test('an idle cell gives its thread back, and the next request is answered as if it had not', async () => {
-  await using engine = testEngine({ cacheDir })
-  const cell = await engine.startCell(parkable(50, cellSpec(component(await faultsComponent()))), { signal: signal() })
-  await using ingress = await serve(cell)
-  for (let wakes = 1; wakes <= 3; wakes++) {
-    await parked(cell)
-    assert.equal(cell.metrics().parked, 1)
-    assert.equal(cell.metrics().instances, 0)
-    assert.equal(await (await fetch(`${ingress.url}/again`)).text(), '/again')
-    assert.equal(cell.metrics().wakes, wakes)
-  }
-  assert.equal(cell.metrics().restarts, 0)
-  assert.equal(cell.metrics().requests, 3)
-  assert.ok(cell.metrics().cpuMs > 0)
-})
+for (const isolation of isolations)
+  test(`an idle cell gives its ${isolation} back, and the next request is answered as if it had not`, async () => {
+    await using engine = testEngine({ cacheDir, isolation })
+    const cell = await engine.startCell(parkable(50, cellSpec(component(await faultsComponent()))), {
+      signal: signal(),
+    })
+    await using ingress = await serve(cell)
+    for (let wakes = 1; wakes <= 3; wakes++) {
+      await parked(cell)
+      assert.equal(cell.metrics().parked, 1)
+      assert.equal(cell.metrics().instances, 0)
+      assert.equal(await (await fetch(`${ingress.url}/again`)).text(), '/again')
+      assert.equal(cell.metrics().wakes, wakes)
+    }
+    assert.equal(cell.metrics().restarts, 0)
+    assert.equal(cell.metrics().requests, 3)
+    assert.ok(cell.metrics().cpuMs > 0)
+  })
 
 test('requests that come together while a cell is parked are held, and wake it once', async () => {
   await using engine = testEngine({ cacheDir })
