@@ -1,6 +1,8 @@
 import type { Finding } from '../federation/finding.ts'
-import type { NearEntry, RegistrationEntry } from '../federation/registration-entries.ts'
 import type { RelyingPartyKind } from '../federation/relying-party.ts'
+import type { EntryDiagnosis, Obstacle, Unmet } from '../identity/entry-diagnosis.ts'
+import type { RegistrationEntry } from '../identity/registration-entry.ts'
+import type { AgentInfo } from '../identity/spire/agent-info.ts'
 
 /** What `herald identity explain` found out. Holds no token. */
 export type Explanation = {
@@ -12,8 +14,10 @@ export type Explanation = {
   }
   /** What the host would state, and where each fact comes from. */
   readonly selectors: readonly { readonly selector: string; readonly from: string }[]
-  /** Only with the server's entries. */
-  readonly entries: { readonly matching: readonly RegistrationEntry[]; readonly near: readonly NearEntry[] } | undefined
+  /** The SPIRE agent that was asked, if it said who it is. */
+  readonly agent: AgentInfo | undefined
+  /** Only with the server's entries; `count` of all. */
+  readonly entries: (EntryDiagnosis & { readonly from: 'server' | 'file'; readonly count: number }) | undefined
   readonly identity: IdentityOutcome
   readonly parties: readonly PartyOutcome[]
   /** What to mend first; undefined when nothing stands against it. */
@@ -49,7 +53,7 @@ export type PartyOutcome = {
 }
 
 export function describeExplanation(explanation: Explanation): string {
-  const { component, selectors, entries, identity, parties, cause } = explanation
+  const { component, selectors, agent, entries, identity, parties, cause } = explanation
   const width = Math.max(...selectors.map(({ selector }) => selector.length))
   const lines = [
     `${component.name} of ${component.namespace}/${component.workload}, image ${component.image}`,
@@ -58,13 +62,27 @@ export function describeExplanation(explanation: Explanation): string {
     ...selectors.map(({ selector, from }) => `  ${selector.padEnd(width)}  from ${from}`),
     '',
   ]
+  if (agent !== undefined) {
+    const synced = agent.lastSync === undefined ? '' : `, last synced ${agent.lastSync.toISOString()}`
+    lines.push(`Agent: ${agent.spiffeId}${synced}`, '')
+  }
   if (entries !== undefined) {
-    lines.push('Registration entries:')
-    for (const { id, spiffeId } of entries.matching) lines.push(`  matches   ${spiffeId}  (entry ${id})`)
-    for (const { entry, missing } of entries.near) {
-      lines.push(`  does not  ${entry.spiffeId}  (entry ${entry.id}): wants ${missing.join(' and ')}`)
+    lines.push(
+      `Registration entries, of ${entries.count} ${entries.from === 'server' ? 'on the server' : 'in the file'}:`,
+    )
+    for (const { entry, obstacle } of entries.matching.slice(0, shownEntries)) {
+      lines.push(`  matches   ${entry.spiffeId}  (${describeEntry(entry)})`)
+      if (obstacle !== undefined) lines.push(`            but ${describeObstacle(obstacle)}`)
+      if (entry.admin || entry.downstream)
+        lines.push('            CAUTION: whoever has it may change what the SPIRE server issues')
     }
-    if (entries.matching.length + entries.near.length === 0) lines.push('  none has a wasmcloud selector')
+    const more = entries.matching.length - shownEntries
+    if (more > 0) lines.push(`            and ${more} more`)
+    for (const { entry, unmet } of entries.near) {
+      lines.push(`  does not  ${entry.spiffeId}  (${describeEntry(entry)})`)
+      for (const each of unmet) lines.push(`            wants ${describeUnmet(each)}`)
+    }
+    if (entries.matching.length + entries.near.length === 0) lines.push('  none is of this component, or nearly')
     lines.push('')
   }
   lines.push(`Identity: ${describeIdentity(identity)}`, '')
@@ -77,6 +95,44 @@ export function describeExplanation(explanation: Explanation): string {
     cause === undefined ? 'Nothing stands against it.' : `Cause: ${cause.name}: ${cause.detail}\nMend:  ${cause.mend}`,
   )
   return `${lines.join('\n')}\n`
+}
+
+/** Of those that match: an ambiguous component may have thousands. */
+const shownEntries = 8
+
+function describeEntry({ id, parentId, hint, jwtSvidTtlS, x509SvidTtlS, expiresAt }: RegistrationEntry): string {
+  return [
+    `entry ${id}, parent ${parentId}`,
+    ...(hint === undefined ? [] : [`hint ${JSON.stringify(hint)}`]),
+    ...(jwtSvidTtlS === undefined ? [] : [`JWT-SVIDs of ${jwtSvidTtlS} s`]),
+    ...(x509SvidTtlS === undefined ? [] : [`X.509-SVIDs of ${x509SvidTtlS} s`]),
+    ...(expiresAt === undefined ? [] : [`expires ${expiresAt.toISOString()}`]),
+  ].join(', ')
+}
+
+function describeObstacle(obstacle: Obstacle): string {
+  switch (obstacle.kind) {
+    case 'stored':
+      return 'its SVIDs go to an SVIDStore plugin'
+    case 'expired':
+      return 'it has expired'
+    case 'parent-unknown':
+      return 'its parent is no agent and no entry'
+    case 'parent-elsewhere':
+      return `its parent is below ${obstacle.agents.slice(0, 3).join(', ')}`
+    case 'not-synced':
+      return 'the agent has not taken it over yet'
+  }
+}
+
+function describeUnmet({ selector, kind, instead }: Unmet): string {
+  const why = {
+    'other-type': 'a type that is never stated of a component',
+    'unknown-key': 'a key that no host states',
+    'other-value': 'another value',
+    'not-stated': 'not stated here',
+  }[kind]
+  return instead === undefined ? `${selector}: ${why}` : `${selector}: ${why}; stated is ${instead}`
 }
 
 function describeIdentity(identity: IdentityOutcome): string {

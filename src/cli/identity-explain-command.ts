@@ -24,6 +24,7 @@ export type ExplainOptions = CommonOptions & {
   readonly subject?: string
   readonly entries?: string
   readonly spireAdminSocket?: string
+  readonly spireServerSocket?: string
   readonly lattice: string
   readonly environment?: string
   readonly label?: Readonly<Record<string, string>>
@@ -51,6 +52,10 @@ export function addIdentityExplainCommand(program: Command, environment: CliEnvi
     .option('--subject <id>', 'the subject that the party was told to trust; a prefix when it ends in *')
     .option('--entries <file>', 'what spire-server entry show -output json printed; - reads standard input')
     .option('--spire-admin-socket <path>', 'admin socket of the agent (default: $SPIRE_ADMIN_ENDPOINT_SOCKET)')
+    .option(
+      '--spire-server-socket <path>',
+      'socket_path of the SPIRE server: read all entries and agents, and say why an entry does not reach this host',
+    )
     .option('--lattice <name>', 'the lattice of the host that would run it', 'default')
     .option('--environment <name>', 'the environment of the host that would run it; none by default')
     .option('--label <key=value>', 'a label of the host that would run it; repeatable; none by default', collectPairs)
@@ -59,6 +64,7 @@ export function addIdentityExplainCommand(program: Command, environment: CliEnvi
       `
 Examples:
   herald identity explain workload.yaml --spire-admin-socket /run/spire/admin/admin.sock
+  herald identity explain workload.yaml --spire-admin-socket /run/spire/admin/admin.sock --spire-server-socket /tmp/spire-server/private/api.sock
   herald identity explain workload.yaml --for aws --issuer https://oidc.example.org
   spire-server entry show -output json | herald identity explain workload.yaml --entries -
 

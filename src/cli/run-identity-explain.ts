@@ -1,14 +1,11 @@
-import { readFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { systemClock } from '../clock/clock.ts'
 import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
 import { checkToken } from '../federation/check-token.ts'
 import { readPresentedToken } from '../federation/presented-token.ts'
 import { readDiscovery } from '../federation/read-discovery.ts'
-import { matchEntries, parseEntries } from '../federation/registration-entries.ts'
 import { relyingParties } from '../federation/relying-party-table.ts'
 import { formatSelector, type Selector, selectorsOf } from '../identity/selectors.ts'
+import { askAgentInfo } from '../identity/spire/agent-info.ts'
 import { createSpireAuthority } from '../identity/spire/spire-authority.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
 import { chooseJwtSvid } from '../identity/svid-choice.ts'
@@ -17,6 +14,7 @@ import { createLog } from '../observability/log.ts'
 import { parseJwtSvid } from '../spiffe/jwt-svid.ts'
 import { parseSpiffeId } from '../spiffe/spiffe-id.ts'
 import { askDevForToken } from './dev-tokens.ts'
+import { agentCause, type EntryRecords, entryCause, issuedCause } from './entry-cause.ts'
 import type { CliEnvironment } from './environment.ts'
 import { type PartyToExplain, partiesToExplain } from './explained-parties.ts'
 import {
@@ -27,6 +25,7 @@ import {
   type PartyOutcome,
 } from './explanation.ts'
 import type { ExplainOptions } from './identity-explain-command.ts'
+import { readEntryRecords } from './read-entry-records.ts'
 import { findWorkloadSubject, type WorkloadSubject } from './workload-subject.ts'
 
 /** For SPIRE; an agent that is there answers within milliseconds. */
@@ -40,16 +39,17 @@ export async function runIdentityExplain(
   const subject = await findWorkloadSubject(file, options.component, environment)
   const stated = await stateSelectors(subject, options)
   const selectors = stated.map(({ selector }) => selector)
-  const entries =
-    options.entries === undefined
-      ? undefined
-      : matchEntries(parseEntries(await readEntries(options.entries, environment)), selectors.map(formatSelector))
   const parties = partiesToExplain(subject, { kind: options.for, audience: options.audience })
 
   const log = createLog({ level: 'silent' })
   const adminSocketPath = options.spireAdminSocket ?? environment.spireAdminSocket
   await using authority =
     adminSocketPath === undefined ? undefined : createSpireAuthority({ adminSocketPath, log, clock: systemClock })
+  const agent =
+    adminSocketPath === undefined
+      ? undefined
+      : await askAgentInfo(adminSocketPath, { signal: AbortSignal.timeout(askMs) })
+  const records = await readEntryRecords(selectors.map(formatSelector), agent, options, environment)
   const ask = (party?: PartyToExplain) => askIdentity(subject, selectors, party, authority, environment)
 
   const asked = await ask(parties[0])
@@ -62,10 +62,14 @@ export async function runIdentityExplain(
   const explanation: Explanation = {
     component: { namespace, workload: name, name: subject.componentName, image: subject.unit.image.reference },
     selectors: stated.map(({ selector, from }) => ({ selector: formatSelector(selector), from })),
-    entries,
+    agent,
+    entries: records && {
+      ...{ from: records.server ? ('server' as const) : ('file' as const), count: records.entries.length },
+      ...records.diagnosis,
+    },
     identity: asked.outcome,
     parties: outcomes,
-    cause: causeOf(subject, asked.outcome, entries, outcomes),
+    cause: causeOf(subject, asked.outcome, records, outcomes, parties[0]),
   }
   environment.stdout.write(
     options.output === 'json' ? `${JSON.stringify(explanation)}\n` : describeExplanation(explanation),
@@ -111,14 +115,6 @@ async function stateSelectors(subject: WorkloadSubject, options: ExplainOptions)
       .filter(({ value }) => digest !== undefined || !value.startsWith('image-digest:'))
       .map((selector) => ({ selector, from: sources[selector.value.split(':', 1)[0] ?? ''] ?? 'the host' }))
   )
-}
-
-async function readEntries(file: string, { cwd }: CliEnvironment): Promise<string> {
-  try {
-    return file === '-' ? await text(process.stdin) : await readFile(resolve(cwd, file), 'utf8')
-  } catch (cause) {
-    throw new HeraldError('ERR_USAGE', 'the entries cannot be read', { where: { file }, cause })
-  }
 }
 
 type Answer = { readonly outcome: IdentityOutcome; readonly token: string | undefined }
@@ -207,46 +203,32 @@ async function judge(
 function causeOf(
   subject: WorkloadSubject,
   identity: IdentityOutcome,
-  entries: Explanation['entries'],
+  records: EntryRecords | undefined,
   parties: readonly PartyOutcome[],
+  asked: PartyToExplain | undefined,
 ): Cause | undefined {
+  const wanted = asked === undefined ? subject.spiffeId : asked.spiffeId
+  const between = records && agentCause(records)
   if (identity.kind === 'refused') {
-    return identity.code === 'ERR_SPIRE_NO_IDENTITY_ISSUED'
-      ? entryCause(subject, entries)
+    if (identity.exitCode !== 4 && between !== undefined) return between
+    if (identity.code === 'ERR_SPIRE_NO_IDENTITY_ISSUED') return entryCause(subject, records, wanted)
+    return records?.server !== undefined && identity.code === 'ERR_SVID_SPIFFE_ID_NOT_ISSUED'
+      ? entryCause(subject, records, wanted)
       : { name: identity.code, detail: identity.message, mend: identity.mend }
   }
   if (identity.kind === 'not-asked') {
-    if (entries === undefined) {
-      const mend = 'name the agent by --spire-admin-socket, give --entries, or start herald dev'
+    if (records === undefined) {
+      const mend =
+        'name the agent by --spire-admin-socket, give --spire-server-socket or --entries, or start herald dev'
       return { name: 'nobody-asked', detail: identity.reason, mend }
     }
-    if (entries.matching.length === 0) return entryCause(subject, entries)
+    if (records.diagnosis.matching.every(({ obstacle }) => obstacle !== undefined))
+      return entryCause(subject, records, wanted)
+  }
+  if (identity.kind === 'issued' && records !== undefined) {
+    const against = between ?? issuedCause(subject, identity, records)
+    if (against !== undefined) return against
   }
   const finding = parties.flatMap(({ findings }) => findings).find(({ severity }) => severity === 'refuses')
   return finding && { name: finding.cause, detail: finding.detail, mend: finding.mend }
-}
-
-function entryCause(subject: WorkloadSubject, entries: Explanation['entries']): Cause {
-  const matching = entries?.matching[0]
-  if (matching !== undefined) {
-    return {
-      name: 'entry-not-at-agent',
-      detail: `entry ${matching.id} matches, but the agent does not have it (yet); its parent is ${matching.parentId}`,
-      mend: 'wait for the next sync; if it stays so, give the entry the SPIFFE ID of this host as its parent',
-    }
-  }
-  const near = entries?.near[0]
-  if (near !== undefined) {
-    return {
-      name: 'entry-does-not-match',
-      detail: `the nearest entry, of ${near.entry.spiffeId}, wants ${near.missing.join(' and ')}, which this host would not state`,
-      mend: `spire-server entry delete -entryID ${near.entry.id}; ${createEntry(subject)}`,
-    }
-  }
-  return { name: 'no-entry', detail: 'no registration entry matches the component', mend: createEntry(subject) }
-}
-
-function createEntry({ file, componentName, workload }: WorkloadSubject): string {
-  const which = workload.components.length > 1 ? ` --component ${componentName}` : ''
-  return `herald trust spire ${file}${which} --trust-domain TRUST-DOMAIN | sh`
 }

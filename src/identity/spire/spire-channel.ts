@@ -27,8 +27,12 @@ export type SpireService = {
 
 /** One connection to one service on a socket of a SPIRE agent; messages and statuses as they come. */
 export interface SpireChannel {
-  /** Waits for the connection. @throws ServiceError */
-  ask<Response>(method: string, request: object, options: { signal: AbortSignal }): Promise<Response>
+  /** Waits for the connection unless told not to. @throws ServiceError */
+  ask<Response>(
+    method: string,
+    request: object,
+    options: { signal: AbortSignal; waitForReady?: boolean },
+  ): Promise<Response>
   /** Ends when the signal aborts. @throws ServiceError */
   stream<Response>(method: string, request: object, options: StreamOptions): AsyncIterable<Response>
   /** Resolves when there is a connection, and in any case after `timeoutMs` or when the signal aborts. */
@@ -74,7 +78,11 @@ export function openSpireChannel(socket: string, { proto, name, metadata: fields
   }
 
   return {
-    ask: <Response>(method: string, request: object, { signal }: { signal: AbortSignal }) =>
+    ask: <Response>(
+      method: string,
+      request: object,
+      { signal, waitForReady = true }: { signal: AbortSignal; waitForReady?: boolean },
+    ) =>
       new Promise<Response>((resolve, reject) => {
         const { path, requestSerialize, responseDeserialize } = service[method] as MethodDefinition<object, object>
         const call = client.makeUnaryRequest(
@@ -82,7 +90,7 @@ export function openSpireChannel(socket: string, { proto, name, metadata: fields
           requestSerialize,
           responseDeserialize,
           request,
-          metadata(true),
+          metadata(waitForReady),
           {},
           (error: ServiceError | null, response?: object) => {
             signal.removeEventListener('abort', cancel)

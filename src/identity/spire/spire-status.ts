@@ -83,25 +83,28 @@ function hostUnregistered(cause: unknown): HeraldError {
   })
 }
 
-function unreachable(adminSocketPath: string, details: string, cause: unknown): HeraldError {
-  return new HeraldError(
-    'ERR_SPIRE_UNREACHABLE',
-    `SPIRE does not answer on ${adminSocketPath}: ${details.slice(0, 300)}`,
-    {
-      hint: hintForSocket(details),
-      cause,
-    },
-  )
+type SpireProgram = 'agent' | 'server'
+
+function unreachable(
+  socketPath: string,
+  details: string,
+  cause: unknown,
+  program: SpireProgram = 'agent',
+): HeraldError {
+  return new HeraldError('ERR_SPIRE_UNREACHABLE', `SPIRE does not answer on ${socketPath}: ${details.slice(0, 300)}`, {
+    hint: hintForSocket(details, program),
+    cause,
+  })
 }
 
 /** Why a call that waited for the connection in vain had none, by trying the socket itself. */
-export function explainUnreachable(adminSocketPath: string): Promise<HeraldError> {
-  const path = adminSocketPath.replace(/^unix:(\/\/)?/, '')
+export function explainUnreachable(socketPath: string, program: SpireProgram = 'agent'): Promise<HeraldError> {
+  const path = socketPath.replace(/^unix:(\/\/)?/, '')
   return new Promise((resolve) => {
     const socket = connect(path)
     const end = (details: string): void => {
       socket.destroy()
-      resolve(unreachable(adminSocketPath, details, undefined))
+      resolve(unreachable(socketPath, details, undefined, program))
     }
     socket.setTimeout(500, () => end('the socket takes no connection'))
     socket.once('connect', () => end('it takes connections but did not answer in time'))
@@ -109,12 +112,14 @@ export function explainUnreachable(adminSocketPath: string): Promise<HeraldError
   })
 }
 
-function hintForSocket(details: string): string {
+function hintForSocket(details: string, program: SpireProgram): string {
+  const socket = program === 'agent' ? 'admin socket' : 'socket'
   if (details.includes('ENOENT'))
-    return 'start the SPIRE agent, or mount the directory of its admin socket (not the file)'
-  if (details.includes('ECONNREFUSED')) return 'the agent has ended and left its socket behind: start it'
-  if (details.includes('EACCES')) return 'run the host with the user or group of the agent: the socket has mode 0770'
-  return "see the agent's log; it may not reach the SPIRE server"
+    return `start the SPIRE ${program}, or mount the directory of its ${socket} (not the file)`
+  if (details.includes('ECONNREFUSED')) return `the ${program} has ended and left its socket behind: start it`
+  if (details.includes('EACCES'))
+    return `run ${program === 'agent' ? 'the host' : 'the command'} with the user or group of the ${program}: the socket has mode 0770`
+  return program === 'agent' ? "see the agent's log; it may not reach the SPIRE server" : "see the server's log"
 }
 
 function isServiceError(error: unknown): error is ServiceError {
