@@ -14,6 +14,7 @@ import type { JwtVerifier } from '../identity/jwt-verifier.ts'
 import type { SvidSource } from '../identity/svid-source.ts'
 import type { Lattice } from '../lattice/lattice.ts'
 import type { Log } from '../observability/log.ts'
+import type { Tracer } from '../observability/tracer.ts'
 
 export type BackedCapabilitiesOptions = {
   readonly log: Log
@@ -25,6 +26,8 @@ export type BackedCapabilitiesOptions = {
   /** Where calls between workloads are told. Default: the log. */
   readonly auditCalls?: CallsAuditSink
   readonly allowedHostPaths?: readonly string[]
+  /** Default: no spans are made. */
+  readonly tracer?: Tracer | undefined
 }
 
 /** What a host serves beside WASI and identity. Disposal ends them, last first, and the connections made for them. */
@@ -34,6 +37,7 @@ export function createBackedCapabilities({
   verifier,
   connectNats,
   auditCalls: audit,
+  tracer,
   allowedHostPaths = [],
 }: BackedCapabilitiesOptions): AsyncDisposable & { readonly all: readonly Capability[] } {
   const stack = new AsyncDisposableStack()
@@ -54,7 +58,7 @@ export function createBackedCapabilities({
     createConfigCapability(),
     createLoggingCapability({ log }),
     createKeyvalueCapability({ log, lattice, openOwn, allowedHostPaths }),
-    createMessagingCapability({ log, lattice, openOwn }),
+    createMessagingCapability({ log, lattice, openOwn, tracer }),
     createBlobstoreCapability({ log, clock, fetch, svids, lattice, allowedHostPaths }),
     createSecretsCapability({ log, allowedHostPaths }),
     createCallsCapability({

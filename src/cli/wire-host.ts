@@ -64,6 +64,7 @@ export type WiredHost = AsyncDisposable & {
 /** Puts a host together: authority → SVIDs → capabilities, engine and ingress → host. Disposal takes it apart in reverse. */
 export async function wireHost(options: WireHostOptions, { signal }: { signal: AbortSignal }): Promise<WiredHost> {
   const { operations, log } = options
+  const tracer = operations?.tracing?.tracer
   const authority = operations?.measureAuthority(options.authority) ?? options.authority
   const clock = systemClock
   await using stack = new AsyncDisposableStack()
@@ -97,7 +98,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       audit: trail.heraldIdentity,
     }),
   )
-  const backed = stack.use(createBackedCapabilities({ ...options, svids, verifier, auditCalls: trail.calls }))
+  const backed = stack.use(createBackedCapabilities({ ...options, svids, verifier, auditCalls: trail.calls, tracer }))
   const { idleTimeoutMs, warmCells } = options
   const engine = stack.use(
     createEngine({

@@ -10,6 +10,7 @@ import { type LatticeCredentials, type LatticeTls, natsAuthenticator, natsTls, p
 import { NatsRequests } from './nats-requests.ts'
 import { NatsSubscription } from './nats-subscription.ts'
 import { openObjectBucket } from './object-bucket.ts'
+import { traceHeaders } from './trace-headers.ts'
 
 export type ConnectLatticeOptions = {
   /** `nats://host:4222` or `tls://…`; several of one cluster. */
@@ -180,7 +181,7 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
     if (!closing.signal.aborted && connection === watched && !watched.isClosed()) await watched.reconnect()
   }
 
-  function send(subject: string, payload: Uint8Array, { replyTo }: PublishOptions = {}): void {
+  function send(subject: string, payload: Uint8Array, { replyTo, trace }: PublishOptions = {}): void {
     if (closing.signal.aborted) throw closed()
     if (connection === undefined || state.kind !== 'connected') {
       if (replyTo !== undefined || !kept.add(subject, payload, clock.nowMs()))
@@ -188,7 +189,8 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
       return
     }
     try {
-      connection.publish(subject, payload, replyTo === undefined ? undefined : { reply: replyTo })
+      const reply = replyTo === undefined ? undefined : { reply: replyTo }
+      connection.publish(subject, payload, trace === undefined ? reply : { ...reply, headers: traceHeaders(trace) })
     } catch (error) {
       throw fromNatsError(error, `publish ${subject}`)
     }
@@ -303,7 +305,7 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
     },
     connected,
     publish: send,
-    async request(subject, payload, { timeoutMs, signal }) {
+    async request(subject, payload, { timeoutMs, signal, trace }) {
       const startedMs = clock.nowMs()
       signal?.throwIfAborted()
       if (state.kind !== 'connected') {
@@ -317,7 +319,8 @@ export function connectLattice(options: ConnectLatticeOptions): Lattice {
       try {
         if (requests === undefined) throw unreachable(`request ${subject}`, undefined)
         const leftMs = Math.max(1, timeoutMs - (clock.nowMs() - startedMs))
-        return (await requests.request(subject, payload, { timeoutMs: leftMs, signal })).data
+        const headers = trace && traceHeaders(trace)
+        return (await requests.request(subject, payload, { timeoutMs: leftMs, signal, headers })).data
       } catch (error) {
         signal?.throwIfAborted()
         throw fromNatsError(error, `request ${subject}`)

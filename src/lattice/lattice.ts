@@ -1,3 +1,4 @@
+import type { TraceContext } from '../observability/trace-context.ts'
 import type { KvBucket, KvBucketOptions } from './kv-bucket.ts'
 import type { ObjectBucket, ObjectBucketOptions } from './object-bucket.ts'
 import type { Subject, SubjectPattern } from './subjects.ts'
@@ -23,7 +24,7 @@ export interface Lattice extends AsyncDisposable {
   request(
     subject: Subject,
     payload: Uint8Array,
-    options: { timeoutMs: number; signal?: AbortSignal },
+    options: { timeoutMs: number; signal?: AbortSignal; readonly trace?: TraceContext | undefined },
   ): Promise<Uint8Array>
   /**
    * Asks and takes every answer that comes: until none has come for `quietMs`, and at most `timeoutMs` long. Empty when nobody listens.
@@ -52,8 +53,12 @@ export interface Lattice extends AsyncDisposable {
   flush(options: { signal: AbortSignal }): Promise<void>
 }
 
-/** `replyTo`: where an answer is expected. While the connection is down such a message is not kept: whoever waits has given up by then. */
-export type PublishOptions = { readonly replyTo?: Subject }
+export type PublishOptions = {
+  /** Where an answer is expected. While the connection is down such a message is not kept: whoever waits has given up by then. */
+  readonly replyTo?: Subject
+  /** What sends it, in its headers; lost with a message that is kept while the connection is down. */
+  readonly trace?: TraceContext | undefined
+}
 
 export type LatticeState =
   | { readonly kind: 'connecting'; readonly lastError: string | undefined }
@@ -84,6 +89,8 @@ export type LatticeMessage = {
   readonly wantsReply: boolean
   /** Of the message's headers, by exact name; absent for a message that was not received from NATS. */
   readonly header?: (name: string) => string | undefined
+  /** What its sender says that it belongs to; `undefined` for nothing, and for what is none. */
+  readonly trace?: TraceContext | undefined
   /** Answers; nothing happens when nobody asked. @throws as {@link Lattice.publish} */
   reply(payload: Uint8Array): void
 }

@@ -1,8 +1,10 @@
 import type { Msg, NatsConnection, NatsError, Subscription } from 'nats'
 import { isHeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
+import type { TraceContext } from '../observability/trace-context.ts'
 import type { LatticeMessage, LatticeSubscription, SubscribeOptions } from './lattice.ts'
 import { natsReason } from './nats-errors.ts'
+import { traceOfMessage } from './trace-headers.ts'
 
 type Context = {
   readonly log: Log
@@ -141,6 +143,10 @@ class ReceivedMessage implements LatticeMessage {
   header(name: string): string | undefined {
     const { headers } = this.#message
     return headers?.has(name) ? headers.get(name) : undefined
+  }
+
+  get trace(): TraceContext | undefined {
+    return traceOfMessage(this.#message)
   }
 
   reply(payload: Uint8Array): void {

@@ -162,6 +162,7 @@ export function measured<Type extends SpanType, T>(
   return tracer === undefined ? work(undefined) : tracer.measure(type, attributes, work)
 }
 
-function codeOf(error: unknown): string {
+/** For `error.type`. */
+export function codeOf(error: unknown): string {
   return isHeraldError(error) ? error.code : 'ERR_INTERNAL'
 }

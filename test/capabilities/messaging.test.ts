@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { connect, type Msg, type NatsConnection } from 'nats'
+import { connect, headers, type Msg, type NatsConnection } from 'nats'
 import { createMessagingCapability } from '../../src/capabilities/messaging/messaging-capability.ts'
 import { systemClock } from '../../src/clock/clock.ts'
 import { isHeraldError } from '../../src/errors/herald-error.ts'
 import { connectLattice } from '../../src/lattice/connect-lattice.ts'
+import type { FinishedSpan } from '../../src/observability/span.ts'
+import { Tracer } from '../../src/observability/tracer.ts'
 import { type Nats, startNats } from '../support/nats.ts'
 import { type CapabilityHouse, type HouseWorkload, openCapabilityHouse } from './capability-house.ts'
 
@@ -13,6 +15,8 @@ let house: CapabilityHouse
 let nats: Nats
 /** Another program on the same NATS. */
 let peer: NatsConnection
+const spans: FinishedSpan[] = []
+const tracer = new Tracer({ parentBased: true, ratio: 1 }, (finished) => spans.push(...finished))
 
 before(async () => {
   nats = cleanup.use(await startNats())
@@ -27,7 +31,7 @@ before(async () => {
       drainTimeoutMs: 100,
     })
     cleanup.use(lattice)
-    return [createMessagingCapability({ log, lattice: () => lattice })]
+    return [createMessagingCapability({ log, lattice: () => lattice, tracer })]
   })
   cleanup.use(house)
 })
@@ -250,3 +254,89 @@ async function eventually(check: () => void | Promise<void>): Promise<void> {
     }
   }
 }
+
+const sender = '00f067aa0ba902b7'
+/** Has the component send on what it gets, with these headers. @returns the headers that came out */
+async function forwarded(fields: Readonly<Record<string, readonly string[]>>, subject: string) {
+  using out = await listen(subject)
+  const sent = headers()
+  for (const [name, values] of Object.entries(fields)) for (const value of values) sent.append(name, value)
+  peer.publish('traced.in', `forward ${subject}`, { headers: sent })
+  await eventually(() => assert.equal(out.messages.length, 1))
+  const { headers: got } = out.messages[0]!
+  return { traceparent: got?.get('traceparent') ?? '', tracestate: got?.get('tracestate') ?? '' }
+}
+
+test('a trace leads from the headers of a message through its handler to what that publishes', async () => {
+  await using _ = await deploy('subscriptions: "traced.>", publish: "traces.*"', { name: 'traced' })
+  const trace = '0af7651916cd43dd8448eb211c80319c'
+  const got = await forwarded({ traceparent: [`00-${trace}-${sender}-01`], tracestate: ['vendor=1'] }, 'traces.out')
+  tracer.flush()
+  await eventually(() => {
+    tracer.flush()
+    assert.equal(spans.filter(({ traceId }) => traceId === trace).length, 2)
+  })
+  const [handled, published] = spans
+    .filter(({ traceId }) => traceId === trace)
+    .toSorted((a, b) => a.kind.localeCompare(b.kind))
+  const component = {
+    ...{ 'herald.workload.namespace': 'shop', 'herald.workload.name': 'traced' },
+    ...{ 'herald.component.name': 'messaging-c', 'messaging.system': 'nats' },
+  }
+  assert.deepEqual(
+    [handled, published].map((span) => [span?.name, span?.kind, span?.parentSpanId, span?.error, span?.attributes]),
+    [
+      [
+        'process traced.>',
+        'consumer',
+        sender,
+        undefined,
+        {
+          ...component,
+          'messaging.operation.type': 'process',
+          'messaging.destination.template': 'traced.>',
+          'messaging.consumer.group.name': 'herald.shop.traced.messaging-c',
+        },
+      ],
+      [
+        'send traces.*',
+        'producer',
+        handled?.spanId,
+        undefined,
+        { ...component, 'messaging.operation.type': 'send', 'messaging.destination.template': 'traces.*' },
+      ],
+    ],
+  )
+  assert.deepEqual(got, { traceparent: `00-${trace}-${published?.spanId}-01`, tracestate: 'vendor=1' })
+})
+
+test('what a sender does not want sampled makes no span, and is passed on', async () => {
+  await using _ = await deploy('subscriptions: "traced.>", publish: "traces.*"', { name: 'traced' })
+  const trace = '1af7651916cd43dd8448eb211c80319c'
+  const { traceparent } = await forwarded({ traceparent: [`00-${trace}-${sender}-00`] }, 'traces.unsampled')
+  assert.match(traceparent, new RegExp(`^00-${trace}-[0-9a-f]{16}-00$`))
+  tracer.flush()
+  assert.ok(!spans.some(({ traceId }) => traceId === trace))
+})
+
+test('a context that a sender made up to do harm is none: a trace of its own begins', async () => {
+  await using _ = await deploy('subscriptions: "traced.>", publish: "traces.*"', { name: 'traced' })
+  const trace = '2af7651916cd43dd8448eb211c80319c'
+  const valid = `00-${trace}-${sender}-01`
+  for (const hostile of [
+    [`00-${'0'.repeat(32)}-${sender}-01`],
+    [`00-${trace}-${'0'.repeat(16)}-01`],
+    [`ff-${trace}-${sender}-01`],
+    [valid.toUpperCase()],
+    [`${valid}${'x'.repeat(20_000)}`],
+    [valid, valid],
+    ['<script>'],
+  ]) {
+    const { traceparent, tracestate } = await forwarded({ traceparent: hostile, tracestate: ['x'] }, 'traces.hostile')
+    assert.match(traceparent, /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)
+    assert.ok(!traceparent.includes(trace), traceparent)
+    assert.equal(tracestate, '')
+  }
+  const { tracestate } = await forwarded({ traceparent: [valid], tracestate: ['y'.repeat(513)] }, 'traces.state')
+  assert.equal(tracestate, '', 'a state that is longer than the specification has it is dropped')
+})

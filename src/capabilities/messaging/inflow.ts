@@ -1,5 +1,9 @@
 import type { Lattice, LatticeMessage, LatticeSubscription } from '../../lattice/lattice.ts'
+import { matchesPattern, parseOpenSubject } from '../../lattice/open-subjects.ts'
 import type { Log } from '../../observability/log.ts'
+import type { SpanAttributes } from '../../observability/span-catalog.ts'
+import { carryTrace } from '../../observability/trace-context.ts'
+import type { ActiveSpan, Tracer } from '../../observability/tracer.ts'
 import type { HandledBatch, MessageBatch } from './message-batch.ts'
 import type { MessagingEntry } from './messaging-config.ts'
 import { WaitingMessages } from './waiting-messages.ts'
@@ -12,6 +16,10 @@ export type InflowOptions = {
   /** Ids are this, and so many more each time: several inflows of one cell never share one. */
   readonly firstId: number
   readonly idStep: number
+  /** Makes a span of each message that is handled; what its sender says that it belongs to reaches the component without it too. */
+  readonly tracer?: Tracer | undefined
+  /** Of those spans. */
+  readonly about: SpanAttributes<'messaging.process'>
 }
 
 /** Bodies that wait together, bytes. */
@@ -29,6 +37,8 @@ export class Inflow {
   readonly #options: InflowOptions
   readonly #inFlight = new Map<number, string | undefined>()
   readonly #awaited = new Map<string, number>()
+  /** Of messages that are being handled. */
+  readonly #spans = new Map<number, ActiveSpan<'messaging.process'>>()
   #waiting = new WaitingMessages()
   #subscriptions: LatticeSubscription[] = []
   #state: 'idle' | 'serving' | 'paused' | 'draining' | 'closed' = 'idle'
@@ -62,12 +72,15 @@ export class Inflow {
         this.#unlisten(this.#state === 'draining' ? 'draining' : 'idle')
         this.#lose(this.#inFlight.size + this.#waiting.length)
         this.#inFlight.clear()
+        for (const span of this.#spans.values()) span.fail('ERR_CELL_ENDED')
+        this.#spans.clear()
         this.#awaited.clear()
         this.#waiting = new WaitingMessages()
     }
   }
 
   handled({ ids, failures }: HandledBatch): void {
+    if (this.#spans.size > 0) this.#endSpans({ ids, failures })
     for (const id of ids) {
       if (!this.#inFlight.has(id)) continue
       const replyTo = this.#inFlight.get(id)
@@ -145,7 +158,29 @@ export class Inflow {
         if (replyTo !== undefined) this.#awaited.set(replyTo, (this.#awaited.get(replyTo) ?? 0) + 1)
         return id
       })
-      this.#options.send({ ids, ...taken })
+      const traces = this.#begin(ids, taken)
+      this.#options.send({ ids, ...taken, traces })
+    }
+  }
+
+  /** @returns what the handling of each message is seen to belong to */
+  #begin(ids: readonly number[], { subjects, traces }: ReturnType<WaitingMessages['take']>): MessageBatch['traces'] {
+    const { tracer, about, entry } = this.#options
+    if (tracer === undefined) return traces?.map((trace) => trace && carryTrace(trace))
+    return ids.map((id, index) => {
+      const pattern = patternOf(entry, subjects[index])
+      const span = tracer.begin('messaging.process', traces?.[index], `process ${pattern}`)
+      span.set({ ...about, 'messaging.destination.template': pattern, 'messaging.consumer.group.name': entry.group })
+      this.#spans.set(id, span)
+      return carryTrace(span.context)
+    })
+  }
+
+  #endSpans({ ids, failures }: HandledBatch): void {
+    for (const [index] of failures) this.#spans.get(ids[index] ?? -1)?.failed('ERR_COMPONENT_TRAP')
+    for (const id of ids) {
+      this.#spans.get(id)?.end()
+      this.#spans.delete(id)
     }
   }
 
@@ -180,4 +215,11 @@ export class Inflow {
     this.#lost = 0
     this.#failed = 0
   }
+}
+
+function patternOf({ subscriptions }: MessagingEntry, text: string | undefined): string {
+  const [only = '', ...others] = subscriptions
+  if (others.length === 0) return only
+  const subject = parseOpenSubject(text)
+  return subscriptions.find((each) => subject !== undefined && matchesPattern(each, subject)) ?? ''
 }

@@ -1,3 +1,5 @@
+import type { CarriedTrace } from '../../observability/trace-context.ts'
+
 /** Messages from the control thread to a cell, all bodies in one piece of memory. */
 export type MessageBatch = {
   readonly ids: readonly number[]
@@ -6,6 +8,8 @@ export type MessageBatch = {
   /** Where each body ends in `bytes`. */
   readonly ends: readonly number[]
   readonly bytes: Uint8Array
+  /** What each of them belongs to, to be parsed; absent when that is not known of any. */
+  readonly traces?: readonly (CarriedTrace | undefined)[] | undefined
 }
 
 /** From the cell to the control thread: these have been handled. */
@@ -20,6 +24,16 @@ export type BrokerMessage = {
   readonly subject: string
   readonly body: Uint8Array
   readonly replyTo?: string | undefined
+}
+
+/** From the cell to the control thread. */
+export type PublishedMessage = BrokerMessage & { readonly trace?: CarriedTrace | undefined }
+
+export type MessageRequest = {
+  readonly subject: string
+  readonly body: Uint8Array
+  readonly timeoutMs: number
+  readonly trace?: CarriedTrace | undefined
 }
 
 /** The guest sees the text as its `err`. */

@@ -2,12 +2,16 @@ import { isHeraldError } from '../../errors/herald-error.ts'
 import type { ComponentFacts } from '../../identity/component-facts.ts'
 import type { Lattice } from '../../lattice/lattice.ts'
 import { matchesPattern, parseInbox, parseOpenSubject } from '../../lattice/open-subjects.ts'
-import type { Subject } from '../../lattice/subjects.ts'
+import type { Subject, SubjectPattern } from '../../lattice/subjects.ts'
 import type { Log } from '../../observability/log.ts'
+import type { SpanAttributes } from '../../observability/span-catalog.ts'
+import { readTrace, type TraceContext } from '../../observability/trace-context.ts'
+import { type ActiveSpan, codeOf, type Tracer } from '../../observability/tracer.ts'
 import type { CellBinding } from '../capability.ts'
 import { cellModule } from '../cell-module.ts'
+import { componentAttributes } from '../component-attributes.ts'
 import { Inflow } from './inflow.ts'
-import type { BrokerMessage, HandledBatch, MessagingAnswer } from './message-batch.ts'
+import type { BrokerMessage, HandledBatch, MessageRequest, MessagingAnswer, PublishedMessage } from './message-batch.ts'
 import type { MessagingEntry } from './messaging-config.ts'
 
 export type MessagingBindingOptions = {
@@ -16,6 +20,8 @@ export type MessagingBindingOptions = {
   /** Stays its owner's. */
   readonly lattice: Lattice
   readonly log: Log
+  /** Default: no spans are made. */
+  readonly tracer?: Tracer | undefined
   readonly onRelease: () => void
 }
 
@@ -26,19 +32,22 @@ export class MessagingBinding implements CellBinding {
   readonly cellModule = cellModule(import.meta.url, 'messaging-cell')
   readonly config = undefined
   readonly #options: MessagingBindingOptions
+  readonly #about: SpanAttributes<'messaging.publish'>
   readonly #inflows: readonly Inflow[]
   #send: ((message: unknown) => void) | undefined
 
   constructor(options: MessagingBindingOptions) {
     this.#options = options
-    const { component, entries, lattice } = options
+    const { component, entries, lattice, tracer } = options
     const { namespace, workloadName, componentName } = component
     const log = options.log.child({ namespace, workload: workloadName, component: componentName })
+    this.#about = { 'messaging.system': 'nats', ...componentAttributes(component) }
     this.#inflows = entries
       .filter(({ subscriptions }) => subscriptions.length > 0)
       .map((entry, index, all) => {
         const send = (batch: unknown): void => this.#send?.(batch)
-        return new Inflow({ entry, lattice, log, send, firstId: index, idStep: all.length })
+        const about = { ...this.#about, 'messaging.operation.type': 'process' }
+        return new Inflow({ entry, lattice, log, send, firstId: index, idStep: all.length, tracer, about })
       })
   }
 
@@ -56,53 +65,86 @@ export class MessagingBinding implements CellBinding {
         for (const inflow of this.#inflows) inflow.handled(payload as HandledBatch)
         return undefined
       case 'publish':
-        return (payload as readonly BrokerMessage[]).map((message) => this.#publish(message))
+        return (payload as readonly PublishedMessage[]).map((message) => this.#publish(message))
       case 'request':
-        return this.#request(payload as readonly [unknown, unknown, unknown], signal)
+        return this.#request(payload as MessageRequest, signal)
       default:
         throw new TypeError(`wasmcloud:messaging has no method ${JSON.stringify(method.slice(0, 40))}`)
     }
   }
 
-  #publish({ subject, body, replyTo }: BrokerMessage): MessagingAnswer<undefined> {
+  #publish({ subject, body, replyTo, trace }: PublishedMessage): MessagingAnswer<undefined> {
+    let span: ActiveSpan<'messaging.publish'> | undefined
     try {
-      const to = this.#allowed(subject) ?? this.#answerTo(subject)
+      const allowed = this.#allowed(subject)
+      const to = allowed?.subject ?? this.#answerTo(subject)
       if (to === undefined) return { error: notAllowed(subject) }
-      if (replyTo === undefined) this.#options.lattice.publish(to, toBytes(body))
-      else {
-        // Whoever answers will publish there with rights of its own: only where this component could, or listens.
-        const back = this.#allowed(replyTo) ?? this.#answerTo(replyTo) ?? this.#subscribed(replyTo)
-        if (back === undefined) return { error: `reply-to: ${notAllowed(replyTo)}` }
-        this.#options.lattice.publish(to, toBytes(body), { replyTo: back })
-      }
+      // Whoever answers will publish there with rights of its own: only where this component could, or listens.
+      const back =
+        replyTo === undefined
+          ? undefined
+          : (this.#allowed(replyTo)?.subject ?? this.#answerTo(replyTo) ?? this.#subscribed(replyTo))
+      if (replyTo !== undefined && back === undefined) return { error: `reply-to: ${notAllowed(replyTo)}` }
+      // An answer belongs to what asked for it, and who asked knows that.
+      const parent = allowed && readTrace(trace)
+      if (allowed !== undefined) span = this.#begin('messaging.publish', allowed.pattern, parent)
+      const context = span?.context ?? parent
+      this.#options.lattice.publish(to, toBytes(body), {
+        ...(back !== undefined && { replyTo: back }),
+        ...(context !== undefined && { trace: context }),
+      })
+      span?.end()
       return { ok: undefined }
     } catch (error) {
+      span?.fail(codeOf(error))
       return { error: this.#reasonOf(error, 'publish') }
     }
   }
 
+  #begin<Type extends 'messaging.publish' | 'messaging.request'>(
+    type: Type,
+    pattern: SubjectPattern,
+    parent: TraceContext | undefined,
+  ): ActiveSpan<Type> | undefined {
+    const what = type === 'messaging.publish' ? 'send' : 'request'
+    const span = this.#options.tracer?.begin(type, parent, `${what} ${pattern}`)
+    span?.set({ ...this.#about, 'messaging.operation.type': 'send', 'messaging.destination.template': pattern })
+    return span
+  }
+
   async #request(
-    [subject, body, timeoutMs]: readonly [unknown, unknown, unknown],
+    { subject, body, timeoutMs, trace }: MessageRequest,
     signal: AbortSignal,
   ): Promise<MessagingAnswer<BrokerMessage>> {
-    const to = this.#allowed(subject)
-    if (to === undefined) return { error: notAllowed(subject) }
+    const allowed = this.#allowed(subject)
+    if (allowed === undefined) return { error: notAllowed(subject) }
+    const { subject: to, pattern } = allowed
+    const parent = readTrace(trace)
+    const span = this.#begin('messaging.request', pattern, parent)
     try {
       const limitMs = Math.min(Math.max(1, Number(timeoutMs) || 0), maxRequestMs)
-      const answer = await this.#options.lattice.request(to, toBytes(body), { timeoutMs: limitMs, signal })
+      const answer = await this.#options.lattice.request(to, toBytes(body), {
+        timeoutMs: limitMs,
+        signal,
+        trace: span?.context ?? parent,
+      })
+      span?.end()
       // A piece of the connection's own memory, which would be copied with it.
       return { ok: { subject: to, body: answer.slice() } }
     } catch (error) {
+      span?.fail(codeOf(error))
       signal.throwIfAborted()
       return { error: this.#reasonOf(error, 'request') }
     }
   }
 
-  #allowed(subject: unknown): Subject | undefined {
+  #allowed(subject: unknown): { readonly subject: Subject; readonly pattern: SubjectPattern } | undefined {
     const parsed = parseOpenSubject(subject)
     if (parsed === undefined) return undefined
-    const may = this.#options.entries.some(({ publish }) => publish.some((pattern) => matchesPattern(pattern, parsed)))
-    return may ? parsed : undefined
+    for (const { publish } of this.#options.entries) {
+      for (const pattern of publish) if (matchesPattern(pattern, parsed)) return { subject: parsed, pattern }
+    }
+    return undefined
   }
 
   /** An inbox whose message is being handled now. */

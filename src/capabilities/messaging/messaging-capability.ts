@@ -1,5 +1,6 @@
 import { HeraldError } from '../../errors/herald-error.ts'
 import type { Log } from '../../observability/log.ts'
+import type { Tracer } from '../../observability/tracer.ts'
 import type { Capability } from '../capability.ts'
 import { EntrySettings } from '../entry-settings.ts'
 import type { LatticeSource } from '../lattice-source.ts'
@@ -13,10 +14,12 @@ export type MessagingCapabilityOptions = {
   readonly lattice?: LatticeSource | undefined
   /** For entries with `nats_audience`; given wherever `lattice` is. */
   readonly openOwn?: OpenOwnLattice | undefined
+  /** Default: no spans are made. */
+  readonly tracer?: Tracer | undefined
 }
 
 /** `wasmcloud:messaging` 0.2.0 over NATS: consumer and handler. */
-export function createMessagingCapability({ log, lattice, openOwn }: MessagingCapabilityOptions): Capability {
+export function createMessagingCapability({ log, lattice, openOwn, tracer }: MessagingCapabilityOptions): Capability {
   const open = new Set<MessagingBinding>()
   return {
     name: 'messaging',
@@ -50,6 +53,7 @@ export function createMessagingCapability({ log, lattice, openOwn }: MessagingCa
         entries: parsed,
         lattice: connection?.lattice ?? lattice!('messaging'),
         log,
+        tracer,
         onRelease() {
           open.delete(binding)
           connection?.[Symbol.asyncDispose]().then(undefined, (error: unknown) =>

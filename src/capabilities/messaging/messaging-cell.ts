@@ -1,8 +1,16 @@
+import type { TraceSource } from '../../observability/trace-context.ts'
 import type { CellCapability, CellChannel } from '../capability.ts'
 import { GuestFailure } from '../guest-failure.ts'
-import type { BrokerMessage, HandledBatch, MessageBatch, MessagingAnswer } from './message-batch.ts'
+import type {
+  BrokerMessage,
+  HandledBatch,
+  MessageBatch,
+  MessageRequest,
+  MessagingAnswer,
+  PublishedMessage,
+} from './message-batch.ts'
 
-type Publishing = PromiseWithResolvers<void> & { readonly message: BrokerMessage }
+type Publishing = PromiseWithResolvers<void> & { readonly message: PublishedMessage }
 
 /** Calls at once to begin with, and how many more each turn; at most as many as a component has instances. */
 const callsPerTurn = 4
@@ -55,7 +63,7 @@ export function openCapability(_config: unknown, channel: CellChannel): CellCapa
     }
   }
 
-  const queue: { readonly id: number; readonly message: BrokerMessage }[] = []
+  const queue: { readonly id: number; readonly message: BrokerMessage; readonly within: TraceSource | undefined }[] = []
   let next = 0
   let running = 0
   let widening = false
@@ -79,9 +87,9 @@ export function openCapability(_config: unknown, channel: CellChannel): CellCapa
   }
 
   function start(): void {
-    const { id, message } = queue[next++]!
+    const { id, message, within } = queue[next++]!
     running += 1
-    channel.callGuest!('wasmcloud:messaging/handler', 'handleMessage', [message]).then(
+    channel.callGuest!('wasmcloud:messaging/handler', 'handleMessage', [message], within && { within }).then(
       () => done(id),
       (error) => {
         failures.push([ids.length, reasonOf(error)])
@@ -104,18 +112,23 @@ export function openCapability(_config: unknown, channel: CellChannel): CellCapa
       const end = batch.ends[index]!
       const body = batch.bytes.subarray(from, end)
       from = end
-      queue.push({ id, message: { subject: batch.subjects[index]!, body, replyTo: batch.replies[index] } })
+      const trace = batch.traces?.[index]
+      const message = { subject: batch.subjects[index]!, body, replyTo: batch.replies[index] }
+      queue.push({ id, message, within: trace && { trace } })
     }
     run(callsPerTurn)
   })
 
   return {
-    prepare({ signal }) {
+    prepare(instance) {
+      const { signal } = instance
       return {
         'wasmcloud:messaging/types': {},
         'wasmcloud:messaging/consumer': {
           publish(message: BrokerMessage): Promise<void> {
-            const entry: Publishing = { ...Promise.withResolvers<void>(), message }
+            const { trace } = instance
+            const published = trace === undefined ? message : { ...message, trace }
+            const entry: Publishing = { ...Promise.withResolvers<void>(), message: published }
             publishing.push(entry)
             soon()
             return entry.promise
@@ -123,7 +136,8 @@ export function openCapability(_config: unknown, channel: CellChannel): CellCapa
           async request(subject: string, body: Uint8Array, timeoutMs: number): Promise<BrokerMessage> {
             let answer: MessagingAnswer<BrokerMessage>
             try {
-              const asked = channel.request('request', [subject, body, timeoutMs], { signal })
+              const request: MessageRequest = { subject, body, timeoutMs, trace: instance.trace }
+              const asked = channel.request('request', request, { signal })
               answer = (await asked) as MessagingAnswer<BrokerMessage>
             } catch (error) {
               signal.throwIfAborted()

@@ -1,7 +1,9 @@
 import type { LatticeMessage } from '../../lattice/lattice.ts'
+import type { TraceContext } from '../../observability/trace-context.ts'
 import type { MessageBatch } from './message-batch.ts'
 
-type Taken = Omit<MessageBatch, 'ids'>
+/** `traces`: absent when none of them belongs to any. */
+type Taken = Omit<MessageBatch, 'ids' | 'traces'> & { readonly traces?: readonly (TraceContext | undefined)[] }
 
 const maxBatch = 512
 const maxBatchBytes = 256 * 1024
@@ -52,6 +54,7 @@ class Batch {
   #subjects: string[] = []
   #replies: (string | undefined)[] = []
   #ends: number[] = []
+  #traces: (TraceContext | undefined)[] | undefined
   #bytes = new Uint8Array(firstBytes)
   #end = 0
 
@@ -63,7 +66,7 @@ class Batch {
     return this.length >= maxBatch || this.#end >= maxBatchBytes
   }
 
-  add({ subject, payload, replyTo }: LatticeMessage): void {
+  add({ subject, payload, replyTo, trace }: LatticeMessage): void {
     const end = this.#end + payload.length
     if (end > this.#bytes.length) {
       this.#bytes = new Uint8Array(this.#bytes.buffer.transfer(Math.max(this.#bytes.length * 2, end)))
@@ -73,13 +76,18 @@ class Batch {
     this.#subjects.push(subject)
     this.#replies.push(replyTo)
     this.#ends.push(end)
+    if (trace === undefined) this.#traces?.push(undefined)
+    else {
+      this.#traces ??= this.#ends.slice(1).map(() => undefined)
+      this.#traces.push(trace)
+    }
   }
 
   /** It is used up then. */
   takeAll(): Taken {
     // No larger than what is in it: all of an ArrayBuffer goes to the cell.
     const bytes = new Uint8Array(this.#bytes.buffer.transfer(this.#end))
-    return { subjects: this.#subjects, replies: this.#replies, ends: this.#ends, bytes }
+    return withTraces({ subjects: this.#subjects, replies: this.#replies, ends: this.#ends, bytes }, this.#traces)
   }
 
   takeFirst(count: number): Taken {
@@ -91,6 +99,10 @@ class Batch {
     this.#bytes.copyWithin(0, cut, this.#end)
     this.#end -= cut
     this.#ends = this.#ends.map((end) => end - cut)
-    return { subjects, replies, ends, bytes }
+    return withTraces({ subjects, replies, ends, bytes }, this.#traces?.splice(0, count))
   }
+}
+
+function withTraces(taken: Taken, traces: Taken['traces']): Taken {
+  return traces === undefined ? taken : { ...taken, traces }
 }
