@@ -40,6 +40,10 @@ export const serverBuilds = {
       .map((setting) => `-X k8s.io/component-base/version.${setting}`)
       .join(' '),
   },
+  'otlp-receiver': {
+    module: 'go.opentelemetry.io/collector/receiver/otlpreceiver',
+    programs: { 'otlp-receiver': '.' },
+  },
   helm: { module: 'helm.sh/helm/v4', programs: { helm: 'helm.sh/helm/v4/cmd/helm' } },
   kubeconform: {
     module: 'github.com/yannh/kubeconform',
@@ -62,6 +66,7 @@ export const serversOfTestRun = [
   'vault',
   'nats',
   'registry',
+  'otlp-receiver',
   'etcd',
   'kube-apiserver',
   'helm',

@@ -11,21 +11,23 @@ import {
   parsePoolSize,
   parsePort,
 } from './option-values.ts'
+import { otlpEndpointOption, type TelemetryOptions } from './telemetry-option.ts'
 
-export type DevOptions = CommonOptions & {
-  readonly http: ListenAddress
-  readonly audience?: readonly string[]
-  readonly env?: Readonly<Record<string, string>>
-  readonly allowHost?: readonly string[]
-  readonly poolSize: number
-  readonly allowHostPath?: readonly string[]
-  readonly trustDomain: string
-  readonly lattice: string
-  readonly issuerPort: number
-  readonly idleTimeout?: number
-  readonly drainTimeout: number
-  readonly reload: boolean
-}
+export type DevOptions = CommonOptions &
+  TelemetryOptions & {
+    readonly http: ListenAddress
+    readonly audience?: readonly string[]
+    readonly env?: Readonly<Record<string, string>>
+    readonly allowHost?: readonly string[]
+    readonly poolSize: number
+    readonly allowHostPath?: readonly string[]
+    readonly trustDomain: string
+    readonly lattice: string
+    readonly issuerPort: number
+    readonly idleTimeout?: number
+    readonly drainTimeout: number
+    readonly reload: boolean
+  }
 
 export function addDevCommand(program: Command, environment: CliEnvironment): void {
   const command = program
@@ -100,6 +102,7 @@ export function addDevCommand(program: Command, environment: CliEnvironment): vo
         .argParser(parseDurationMs)
         .default(10_000, '10s'),
     )
+    .option(...otlpEndpointOption)
     .option('--no-reload', 'do not run it anew when the manifest or a component changes')
     .addHelpText(
       'after',

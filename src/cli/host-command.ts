@@ -16,9 +16,11 @@ import {
   parseMebibytes,
 } from './option-values.ts'
 import { type RegistryOptions, registryIdentityOption } from './registry-options.ts'
+import { otlpEndpointOption, type TelemetryOptions } from './telemetry-option.ts'
 import type { PullSecretsOptions } from './workload-pull-secrets.ts'
 
 export type HostCommandOptions = CommonOptions &
+  TelemetryOptions &
   NatsSvidOptions &
   Omit<LatticeHostOptions, 'nats'> &
   RegistryOptions &
@@ -31,7 +33,6 @@ export type HostCommandOptions = CommonOptions &
     readonly http: ListenAddress
     readonly artifactCache?: string
     readonly health?: ListenAddress
-    readonly otlpEndpoint?: string
     readonly lattice: string
     readonly label?: Readonly<Record<string, string>>
     readonly allowHostPath?: readonly string[]
@@ -82,10 +83,7 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
         'where GET /livez, /readyz and /metrics are answered, without authentication; off by default. In a pod: :8081',
       ).argParser(parseListenAddress),
     )
-    .option(
-      '--otlp-endpoint <url>',
-      'an OpenTelemetry collector, such as http://127.0.0.1:4318, that gets traces, metrics and the log by OTLP over HTTP (default: $OTEL_EXPORTER_OTLP_ENDPOINT, with the other OTEL_ variables; none)',
-    )
+    .option(...otlpEndpointOption)
     .option('--lattice <name>', 'the lattice selector of every component on this host', 'default')
     .option('--environment <name>', 'the environment selector, and what a manifest may ask for; none by default')
     .option(

@@ -53,12 +53,17 @@ export type HostOperationsOptions = {
   readonly log: Log
   /** The host is not ready from the moment it aborts. */
   readonly signal: AbortSignal
+  /** What is left of it from that moment on bounds how long the last telemetry may take. */
+  readonly drainTimeoutMs: number
 }
 
 /** How long a thread may take to answer a probe. */
 const answerWithinMs = 2_000
 /** A thread that was told to end and has not in this time will not: only a new process helps. */
 const endWithinMs = 10_000
+/** How long a collector may take what is left at the end. A near one needs some ms, even where the drain has used up its time. */
+const longestFlushMs = 2_000
+const shortestFlushMs = 200
 
 /** @throws ERR_HEALTH_LISTEN */
 export async function openHostOperations(options: HostOperationsOptions): Promise<HostOperations> {
@@ -69,7 +74,11 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
   const onServing = readiness.require('http', 'workloads are being started')
   const onConnected = options.lattice ? readiness.require('nats', 'it has not been connected yet') : () => {}
   let onAlone = (): void => {}
-  const onSignal = (): void => readiness.end('the host is ending')
+  let endsAtMs = Number.POSITIVE_INFINITY
+  const onSignal = (): void => {
+    readiness.end('the host is ending')
+    endsAtMs = performance.now() + options.drainTimeoutMs
+  }
   signal.addEventListener('abort', onSignal, { once: true })
   if (signal.aborted) onSignal()
   stack.defer(() => signal.removeEventListener('abort', onSignal))
@@ -131,6 +140,7 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
         resource: { ...resource, ...attributes },
         collect: () => metrics.collect(),
         clock: systemClock,
+        closeWithinMs: () => Math.min(longestFlushMs, Math.max(shortestFlushMs, endsAtMs - performance.now())),
       }),
     )
     const stop = options.onLogLine?.(opened.logLine)

@@ -19,3 +19,5 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   })
 }
 process.exitCode = await runProgram(createProgram(environment), environment)
+// All is done and said. What a library still has under way, such as an export that a collector does not answer, is no reason to stay.
+setTimeout(() => process.exit(), 100).unref()

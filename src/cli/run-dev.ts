@@ -8,15 +8,18 @@ import { findDevTarget } from './dev-target.ts'
 import { serveDevTokens } from './dev-tokens.ts'
 import { type CliEnvironment, readCacheDirectory } from './environment.ts'
 import { listenForInterrupts } from './interrupts.ts'
+import { createOutputTap } from './inventoried-host.ts'
 import { lazyRegistryImages } from './lazy-registry-images.ts'
 import { runUntilEnded } from './run-until-ended.ts'
+import { openOperations } from './telemetry-option.ts'
 import { wireHost } from './wire-host.ts'
 
 /** Where a workload may listen itself: nobody else reaches it there. */
 const loopback = ['127.0.0.1', '::1'].map((host) => ({ host, firstPort: 1, lastPort: 65_535 }))
 
 export async function runDev(target: string, options: DevOptions, environment: CliEnvironment): Promise<void> {
-  const log = createCommandLog(options, environment)
+  const output = createOutputTap()
+  const log = createCommandLog(options, environment, output.write)
   using interrupts = listenForInterrupts(() => {
     if (options.output === 'text') environment.stderr.write('\nstopping; Ctrl-C again ends at once\n')
   })
@@ -36,9 +39,11 @@ export async function runDev(target: string, options: DevOptions, environment: C
     trustDomain: options.trustDomain,
     port: options.issuerPort,
   })
+  await using operations = await openOperations(options, { lattice: false, output, log, signal })
   await using wired = await wireHost(
     {
       authority,
+      operations,
       log,
       http: options.http,
       artifactCache: `${readCacheDirectory()}/artifacts`,

@@ -7,18 +7,18 @@ import type { SvidAuthority } from '../identity/svid-authority.ts'
 import { loadManifest } from '../manifest/load-manifest.ts'
 import type { Log } from '../observability/log.ts'
 import { createCommandLog } from './create-command-log.ts'
-import { type CliEnvironment, readRegistryEnvironment, readTelemetryVariables } from './environment.ts'
+import { type CliEnvironment, readRegistryEnvironment } from './environment.ts'
 import type { HostCommandOptions } from './host-command.ts'
 import { listenForInterrupts } from './interrupts.ts'
 import { createOutputTap } from './inventoried-host.ts'
 import { parseAllowListen } from './listen-option.ts'
 import { usesOwnSvids } from './nats-svid-options.ts'
-import { otlpSettings } from './otlp-settings.ts'
 import { openOwnSpiffe } from './own-spiffe.ts'
 import { openRegistryImages } from './registry-images.ts'
 import { usesRegistryIdentity } from './registry-options.ts'
 import { runUntilEnded } from './run-until-ended.ts'
 import { allEnded, type StartedWorkloads, startWorkloads, type WorkloadFailure } from './start-workloads.ts'
+import { openOperations } from './telemetry-option.ts'
 import { heraldVersion } from './version-command.ts'
 import { wireHost } from './wire-host.ts'
 import { pullSecretsOf } from './workload-pull-secrets.ts'
@@ -46,21 +46,8 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
     log.warn({ event: 'manifest.warning', ...where }, message)
   }
 
-  const otlp = otlpSettings(options.otlpEndpoint, readTelemetryVariables())
-  await using operations =
-    (options.health ?? otlp) &&
-    (await (
-      await import('./host-operations.ts')
-    ).openHostOperations({
-      address: options.health,
-      otlp,
-      onLogLine: output.onLine,
-      version: heraldVersion(),
-      hostId: options.hostId,
-      lattice: nats !== undefined,
-      log,
-      signal,
-    }))
+  const { hostId } = options
+  await using operations = await openOperations(options, { hostId, lattice: nats !== undefined, output, log, signal })
   const labels = { ...(nats !== undefined && { hostgroup: options.hostgroup }), ...options.label }
   await using authority = createSpireAuthority({
     adminSocketPath,

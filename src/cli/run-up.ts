@@ -13,6 +13,7 @@ import { startLocalNats } from './local-nats.ts'
 import { natsConnections } from './nats-connections.ts'
 import type { NatsOptions } from './nats-options.ts'
 import { openRegistryImages } from './registry-images.ts'
+import { openOperations } from './telemetry-option.ts'
 import type { UpOptions } from './up-command.ts'
 import { heraldVersion } from './version-command.ts'
 import { wireHost } from './wire-host.ts'
@@ -52,6 +53,7 @@ export async function runUp(options: UpOptions, environment: CliEnvironment): Pr
           ...(options.natsTokenFile !== undefined && { natsTokenFile: options.natsTokenFile }),
         }
       : { nats: [nats.url], natsTokenFile: nats.tokenFile }
+  await using operations = await openOperations(options, { lattice: true, output, log, signal })
   const images = await openRegistryImages({}, registries, { log, signal })
   const labels = { hostgroup: 'default' }
   const connectNats = natsConnections(target, { log })
@@ -59,6 +61,7 @@ export async function runUp(options: UpOptions, environment: CliEnvironment): Pr
     {
       authority,
       connectNats,
+      operations,
       log,
       http: options.http,
       artifactCache: `${readCacheDirectory()}/artifacts`,
@@ -113,7 +116,7 @@ export async function runUp(options: UpOptions, environment: CliEnvironment): Pr
   await serveOnLattice(
     { ...target, friendlyName, stopDelay: 0 },
     {
-      ...{ wired, images, connectNats, labels, drainTimeoutMs, log, signal, output },
+      ...{ wired, images, connectNats, labels, drainTimeoutMs, operations, log, signal, output },
       version: heraldVersion(),
       inKubernetes: environment.inKubernetes,
       drainDelayMs: 0,

@@ -2,20 +2,22 @@ import { type Command, Option } from 'commander'
 import { addCommonOptions, addLogOptions, type CommonOptions } from './common-options.ts'
 import type { CliEnvironment } from './environment.ts'
 import { collect, type ListenAddress, parseDurationMs, parseListenAddress, parsePort } from './option-values.ts'
+import { otlpEndpointOption, type TelemetryOptions } from './telemetry-option.ts'
 
-export type UpOptions = CommonOptions & {
-  readonly http: ListenAddress
-  readonly natsServer?: string
-  readonly natsPort: number
-  readonly nats?: readonly string[]
-  readonly natsTokenFile?: string
-  readonly friendlyName: string
-  readonly trustDomain: string
-  readonly lattice: string
-  readonly issuerPort: number
-  readonly drainTimeout: number
-  readonly allowHostPath?: readonly string[]
-}
+export type UpOptions = CommonOptions &
+  TelemetryOptions & {
+    readonly http: ListenAddress
+    readonly natsServer?: string
+    readonly natsPort: number
+    readonly nats?: readonly string[]
+    readonly natsTokenFile?: string
+    readonly friendlyName: string
+    readonly trustDomain: string
+    readonly lattice: string
+    readonly issuerPort: number
+    readonly drainTimeout: number
+    readonly allowHostPath?: readonly string[]
+  }
 
 export function addUpCommand(program: Command, environment: CliEnvironment): void {
   const command = program
@@ -53,6 +55,7 @@ export function addUpCommand(program: Command, environment: CliEnvironment): voi
         .argParser(parseDurationMs)
         .default(10_000, '10s'),
     )
+    .option(...otlpEndpointOption)
     .addHelpText(
       'after',
       `

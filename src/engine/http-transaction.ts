@@ -161,11 +161,12 @@ export abstract class HttpTransaction {
 
   /** The connection is lost. */
   lost(reason: Error): void {
-    if (this.ended) return
+    if (this.#state === 'sent') return
+    const { ended } = this
     this.#chunks = []
     this.#wake()
     this.#done()
-    this.onLost(reason)
+    if (!ended) this.onLost(reason)
   }
 
   /** Gives the connection what there is to send. */

@@ -24,11 +24,16 @@ export type OtlpExportOptions = {
   /** Asked before metrics are sent. */
   readonly collect: () => Promise<readonly MetricPoint[]>
   readonly metricIntervalMs: number
+  /** Asked when it is disposed of. */
+  readonly closeWithinMs: () => number
   readonly clock: Clock
   readonly log: Log
 }
 
-/** Sends what a host tells to a collector, by OTLP over HTTP in JSON. Disposal sends what waits, for two seconds at most. */
+/**
+ * Sends what a host tells to a collector, by OTLP over HTTP in JSON. Disposal sends what waits, within `closeWithinMs`; what is under way then
+ * is left to itself, and may keep the process from ending by itself.
+ */
 export interface OtlpExport extends AsyncDisposable {
   readonly spans: (spans: readonly FinishedSpan[]) => void
   /** A line of the log, as written. */
@@ -42,7 +47,6 @@ const scope = { name: 'herald' }
 const maxQueued = 4_096
 const maxBatch = 512
 const flushMs = 1_000
-const closeMs = 2_000
 
 export function openOtlpExport(options: OtlpExportOptions): OtlpExport {
   const { endpoints, clock, log } = options
@@ -78,7 +82,8 @@ export function openOtlpExport(options: OtlpExportOptions): OtlpExport {
       if (!ending.signal.aborted) await work().catch(onFailure)
     }
   }
-  void every(flushMs, () => Promise.all(queues.map((queue) => queue?.flush())))
+  // Each by itself: one signal that is not taken does not hold up the other.
+  for (const queue of queues) if (queue !== undefined) void every(flushMs, () => queue.flush())
   void every(options.metricIntervalMs, sendMetrics)
 
   return {
@@ -96,7 +101,7 @@ export function openOtlpExport(options: OtlpExportOptions): OtlpExport {
       ending.abort(new Error('the host is ending'))
       const limit = new AbortController()
       const sent = Promise.all([...queues.map((queue) => queue?.flush()), sendMetrics()]).catch(() => {})
-      await Promise.race([sent, clock.sleep(closeMs, { signal: limit.signal }).catch(() => {})])
+      await Promise.race([sent, clock.sleep(options.closeWithinMs(), { signal: limit.signal }).catch(() => {})])
       limit.abort(new Error('sent'))
       // Shutting down waits for what is under way, however long: whoever ends does not.
       for (const exporter of [traces, logs, metrics]) void exporter?.shutdown().catch(() => {})

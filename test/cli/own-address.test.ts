@@ -113,6 +113,7 @@ test('a workload listens where its manifest says and the host allows, alone; its
     return (
       value(/^herald_cell_requests_total{.*"own"/) === 3 &&
       value(/^herald_cell_active_requests{.*"own"/) === 1 &&
+      value(/^http_server_active_requests{/) === 1 &&
       value(/^http_server_request_duration_seconds_count{.*"GET".*"200"/) === 2
     )
   })

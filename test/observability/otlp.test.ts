@@ -5,18 +5,15 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { otlpSettings } from '../../src/cli/otlp-settings.ts'
-import { startHerald } from '../cli/herald-process.ts'
+import { type SpanDefinition, spanCatalog } from '../../src/observability/span-catalog.ts'
+import { directoriesIn, startHerald } from '../cli/herald-process.ts'
 import { guestInC } from '../engine/guests/build-guest.ts'
 import { until } from '../lattice/lattice-test-setup.ts'
+import { freePort } from '../support/free-port.ts'
+import { startNats } from '../support/nats.ts'
+import { type OtlpReceiver, startOtlpReceiver } from '../support/otlp-receiver.ts'
 import { scanForTokens } from '../support/scan-for-tokens.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
-
-/** A receiver of OTLP over HTTP in JSON that keeps what it is sent; it is no collector, and forwards nothing. */
-type Receiver = {
-  readonly url: string
-  // biome-ignore lint/suspicious/noExplicitAny: OTLP's JSON, looked into field by field
-  readonly received: { readonly path: string; readonly type: string; readonly body: any }[]
-}
 
 const temporary = temporaryDirectory()
 after(() => temporary[Symbol.dispose]())
@@ -44,28 +41,6 @@ async function serve(
   }
 }
 
-async function receive(): Promise<Receiver & AsyncDisposable> {
-  const received: { path: string; type: string; body: unknown }[] = []
-  const server = await serve((request, body) => {
-    received.push({ path: request.url ?? '', type: request.headers['content-type'] ?? '', body: JSON.parse(body) })
-    return 200
-  })
-  return { ...server, received } as Receiver & AsyncDisposable
-}
-
-type Span = { traceId: string; spanId: string; parentSpanId?: string; name: string; kind: number } & Record<
-  'attributes',
-  { key: string; value: Record<string, unknown> }[]
-> & { status: { code?: number } }
-const spansOf = ({ received }: Receiver): Span[] =>
-  received
-    .filter(({ path }) => path === '/v1/traces')
-    .flatMap(({ body }) => body.resourceSpans)
-    .flatMap(({ scopeSpans }) => scopeSpans)
-    .flatMap(({ spans }) => spans)
-const attributesOf = (span: Span): Record<string, unknown> =>
-  Object.fromEntries(span.attributes.map(({ key, value }) => [key, Object.values(value)[0]]))
-
 function get(url: string, headers: Record<string, string>): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const asked = httpRequest(`${url}/path?token=in-the-query`, { headers, agent: false }, (response) => {
@@ -80,7 +55,7 @@ function get(url: string, headers: Record<string, string>): Promise<{ status: nu
 }
 
 writeFileSync(join(directory, 'relay.wasm'), await guestInC(join(import.meta.dirname, 'guests'), 'relay'))
-const manifest = (authority: string): string => {
+const manifest = (authority: string, listen?: number): string => {
   writeFileSync(
     join(directory, 'relay.yaml'),
     `apiVersion: runtime.wasmcloud.dev/v1alpha1
@@ -95,34 +70,50 @@ spec:
           localResources:
             allowedHosts: ["http://${authority}"]
             environment: {config: {TO: "${authority}"}}
-      hostInterfaces: [{namespace: wasi, package: http, interfaces: [incoming-handler], config: {host: relay.test}}]
+      hostInterfaces:
+        - {namespace: wasi, package: http, interfaces: [incoming-handler], config: {host: relay.test}}
+${listen === undefined ? '' : `        - {namespace: herald, package: cell, interfaces: [settings], config: {listen: "${listen}"}}`}
 `,
   )
   return 'relay.yaml'
 }
-const startHost = (authority: string, args: string[], env: Record<string, string> = {}) =>
+const startHost = (authority: string, args: string[], env: Record<string, string> = {}, listen?: number) =>
   startHerald(
     [
-      ...['host', '-f', manifest(authority), '--http', '127.0.0.1:0', '--output', 'json', ...args],
+      ...['host', '-f', manifest(authority, listen), '--http', '127.0.0.1:0', '--output', 'json', ...args],
       ...['--spire-admin-socket', join(directory, 'no.sock')],
     ],
     { cwd: directory, env },
   )
+/** A span is one of the catalog, and has attributes of it only. */
+function assertInCatalog(name: string, attributes: Readonly<Record<string, unknown>>): void {
+  const known = Object.entries<SpanDefinition>(spanCatalog).filter(
+    ([type, { shown = type }]) =>
+      name === shown || (shown === 'GET' && name === '_OTHER') || name.split(' ')[0] === shown.split(' ')[0],
+  )
+  assert.notEqual(known.length, 0, `${name} is a span of the catalog`)
+  const allowed = new Set(known.flatMap(([, each]) => Object.keys(each.attributes)))
+  for (const attribute of Object.keys(attributes)) assert.ok(allowed.has(attribute), `${name}: ${attribute}`)
+}
+
 const trace = '0af7651916cd43dd8448eb211c80319c'
 const caller = '00f067aa0ba902b7'
 
 test('traces, metrics and the log of a host come to a receiver of OTLP, and one trace leads through ingress and guest', async () => {
-  await using collector = await receive()
+  await using collector = await startOtlpReceiver()
+  const port = await freePort()
   const seen: { traceparent: unknown; tracestate: unknown }[] = []
   await using upstream = await serve(({ headers: { traceparent, tracestate } }) => {
     seen.push({ traceparent, tracestate })
     return 203
   })
-  await using herald = startHost(upstream.authority, ['--otlp-endpoint', collector.url], {
+  const variables = {
     OTEL_METRIC_EXPORT_INTERVAL: '200',
     OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=test%20run',
     OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
-  })
+  }
+  const args = ['--otlp-endpoint', collector.url, '--allow-listen', `${port}`]
+  await using herald = startHost(upstream.authority, args, variables, port)
   const { http } = (await herald.event('ready')) as { http: string }
   const answer = await get(http, {
     ...{ host: 'relay.test', authorization: 'Bearer not-for-spans', tracestate: 'vendor=1' },
@@ -130,7 +121,7 @@ test('traces, metrics and the log of a host come to a receiver of OTLP, and one 
   })
   assert.equal(answer.status, 203, herald.stderr)
 
-  const ofTrace = (): Span[] => spansOf(collector).filter(({ traceId }) => traceId === trace)
+  const ofTrace = () => collector.spans().filter(({ traceId }) => traceId === trace)
   await until('both spans came', () => ofTrace().length >= 2, 30_000)
   const [server, client, ...others] = ofTrace().toSorted((a, b) => a.kind - b.kind)
   assert.deepEqual(others, [])
@@ -138,13 +129,13 @@ test('traces, metrics and the log of a host come to a receiver of OTLP, and one 
     [server?.name, server?.kind, server?.parentSpanId, client?.name, client?.kind, client?.parentSpanId],
     ['GET', 2, caller, 'GET', 3, server?.spanId],
   )
-  assert.deepEqual(attributesOf(server!), {
+  assert.deepEqual(server?.attributes, {
     'http.request.method': 'GET',
     'http.response.status_code': 203,
     'url.scheme': 'http',
     'server.address': 'relay.test',
   })
-  assert.deepEqual(attributesOf(client!), {
+  assert.deepEqual(client?.attributes, {
     'http.request.method': 'GET',
     'http.response.status_code': 203,
     'url.scheme': 'http',
@@ -161,22 +152,26 @@ test('traces, metrics and the log of a host come to a receiver of OTLP, and one 
   await get(http, { host: 'relay.test', traceparent: `00-${'0'.repeat(32)}-${caller}-01`, tracestate: 'vendor=2' })
   await until(
     'the span of the new trace came',
-    () => spansOf(collector).filter(({ kind }) => kind === 3).length === 2,
+    () => collector.spans().filter(({ name, kind }) => name === 'GET' && kind === 3).length === 2,
     30_000,
   )
   assert.equal(seen[2]?.tracestate, undefined)
   assert.doesNotMatch(String(seen[2]?.traceparent), /0{32}/)
-  assert.ok(!spansOf(collector).some(({ traceId }) => traceId === unsampled))
+  assert.ok(!collector.spans().some(({ traceId }) => traceId === unsampled))
+  // Where the workload listens itself it is the same.
+  const direct = trace.replace('0af', '2af')
+  const answered = await get(`http://127.0.0.1:${port}`, { traceparent: `00-${direct}-${caller}-01` })
+  const ofDirect = () => collector.spans().filter(({ traceId }) => traceId === direct)
+  await until('both spans of the direct request came', () => ofDirect().length >= 2, 30_000)
+  const [own, asked] = ofDirect().toSorted((a, b) => a.kind - b.kind)
+  assert.deepEqual([own?.kind, own?.parentSpanId, asked?.kind, asked?.parentSpanId], [2, caller, 3, own?.spanId])
+  assert.deepEqual(own?.attributes, { ...server?.attributes, 'server.address': '127.0.0.1' })
+  assert.equal(answered.text, `00-${direct}-${own?.spanId}-01`)
 
-  await until(
-    'metrics came',
-    () =>
-      collector.received.some(
-        ({ path, body }) => path === '/v1/metrics' && JSON.stringify(body).includes('"herald.cell.requests"'),
-      ),
-    30_000,
-  )
-  const metrics = collector.received.filter(({ path }) => path === '/v1/metrics').at(-1)?.body
+  const withCells = () =>
+    collector.received('metrics').filter((each) => JSON.stringify(each).includes('"herald.cell.requests"'))
+  await until('metrics came', () => withCells().length > 0, 30_000)
+  const metrics = withCells().at(-1)
   const resource = Object.fromEntries(
     metrics.resourceMetrics[0].resource.attributes.map(
       ({ key, value }: { key: string; value: { stringValue: string } }) => [key, value.stringValue],
@@ -187,13 +182,10 @@ test('traces, metrics and the log of a host come to a receiver of OTLP, and one 
   herald.kill('SIGTERM')
   const { exitCode, stderr } = await herald.exited
   assert.equal(exitCode, 0, stderr)
-  const logs = collector.received
-    .filter(({ path }) => path === '/v1/logs')
-    .flatMap(({ body }) => body.resourceLogs[0].scopeLogs[0].logRecords)
+  const logs = collector.received('logs').flatMap((each) => each.resourceLogs[0].scopeLogs[0].logRecords)
   assert.ok(logs.some(({ eventName, severityText }) => eventName === 'host.draining' && severityText === 'INFO'))
-  const all = JSON.stringify(collector.received)
-  assert.deepEqual(scanForTokens(all, { known: ['not-for-spans', 'in-the-query', 'secret=query'] }), [])
-  assert.ok(collector.received.every(({ type }) => type === 'application/json'))
+  assert.deepEqual(scanForTokens(collector.text(), { known: ['not-for-spans', 'in-the-query', 'secret=query'] }), [])
+  for (const { name, attributes } of collector.spans()) assertInCatalog(name, attributes)
 })
 
 test('without a receiver a host serves and ends as ever, says so once, and counts what it dropped', async () => {
@@ -213,6 +205,59 @@ test('without a receiver a host serves and ends as ever, says so once, and count
   const { exitCode, stderr } = await herald.exited
   assert.equal(exitCode, 0, stderr)
   assert.equal(stderr.split('"event":"otlp.failed"').length, 2)
+})
+
+test('a collector that takes the connection and never answers, or asks to be tried again, does not hold up the end of a host', async () => {
+  await using upstream = await serve(() => 200)
+  const held: unknown[] = []
+  const silent = createServer((request, response) => {
+    if (request.url === '/v1/traces') held.push(response)
+    else response.writeHead(503, { 'retry-after': '500' }).end()
+  })
+  await using _ = {
+    async [Symbol.asyncDispose]() {
+      silent.closeAllConnections()
+      await new Promise((resolve) => silent.close(resolve))
+    },
+  }
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+  const { port } = silent.address() as AddressInfo
+  await using herald = startHost(upstream.authority, ['--otlp-endpoint', `http://127.0.0.1:${port}`], {
+    // Whoever waited for either would not end within this test.
+    OTEL_EXPORTER_OTLP_TIMEOUT: '600000',
+  })
+  const { http } = (await herald.event('ready')) as { http: string }
+  assert.equal((await get(http, { host: 'relay.test' })).status, 200)
+  await until('an export is under way', () => held.length > 0, 30_000)
+  herald.kill('SIGTERM')
+  assert.equal((await herald.exited).exitCode, 0, herald.stderr)
+})
+
+const cameFrom = (collector: OtlpReceiver, instance: string) =>
+  (['traces', 'metrics', 'logs'] as const).filter((signal) =>
+    JSON.stringify(collector.received(signal)).includes(instance),
+  )
+
+test('herald dev and herald up send to a collector too, by the option or a variable', async () => {
+  await using collector = await startOtlpReceiver()
+  await using nats = await startNats()
+  await using upstream = await serve(() => 200)
+  const env = { ...directoriesIn(directory), OTEL_METRIC_EXPORT_INTERVAL: '200' }
+  const serving = ['--http', '127.0.0.1:0', '--output', 'json']
+  await using dev = startHerald(['dev', manifest(upstream.authority), ...serving, '--otlp-endpoint', collector.url], {
+    cwd: directory,
+    env: { ...env, OTEL_SERVICE_NAME: 'of-dev' },
+  })
+  await using up = startHerald(['up', '--nats', nats.url, ...serving, '--friendly-name', 'up-of-a-test'], {
+    cwd: directory,
+    env: { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SERVICE_NAME: 'of-up' },
+  })
+  const [ready] = await Promise.all([dev.event('ready'), up.event('ready')])
+  assert.equal((await get(String(ready.http), { host: 'relay.test' })).status, 200)
+  await until('all came of dev', () => cameFrom(collector, 'of-dev').length === 3, 30_000)
+  await until('what there is came of up', () => cameFrom(collector, 'of-up').length >= 2, 30_000)
+  for (const each of [dev, up]) each.interrupt()
+  for (const { exitCode, stderr } of await Promise.all([dev.exited, up.exited])) assert.equal(exitCode, 0, stderr)
 })
 
 const base = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318/' }
