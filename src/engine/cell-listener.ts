@@ -2,7 +2,7 @@ import type { Tracer } from '../observability/tracer.ts'
 import type { CellComponent } from './cell-component.ts'
 import { DirectExchange } from './direct-exchange.ts'
 import type { HttpListenOptions } from './engine.ts'
-import { HttpServer } from './http-server.ts'
+import { HttpServer, usualPatience } from './http-server.ts'
 import type { ListenerMeter } from './listener-meter.ts'
 
 /** HTTP in the cell's own thread: one component owns the port, every host name is its own. */
@@ -27,7 +27,7 @@ export async function listenInCell(
     serve: (exchange: DirectExchange) => void component.serve(exchange),
   }
   const server = new HttpServer(
-    { ...options, reusePort: true, headTimeoutMs: 60_000, bodyTimeoutMs: 300_000, lingerMs: 1_000 },
+    { ...options, ...usualPatience, reusePort: true },
     (connection, request) => new DirectExchange(connection, request, rules),
   )
   await server.listen()

@@ -1,5 +1,6 @@
 import { latin1 } from '../wasi/http/latin1.ts'
 import type { BodySink, BodySource } from '../wasi/http-exchange.ts'
+import { pairsOf } from './header-pairs.ts'
 import {
   type FlatHeaders,
   Lane,
@@ -74,7 +75,7 @@ export class ChannelExchange implements ServedExchange, LaneParty<ToIngress>, Bo
     return this.#request[5]
   }
   get headers(): Pairs {
-    return toPairs(this.#request[6])
+    return pairsOf(this.#request[6])
   }
   get body(): BodySource | undefined {
     return this.#source
@@ -255,7 +256,7 @@ class ChannelSource implements BodySource {
   }
 
   trailers(): Pairs {
-    return toPairs(this.#trailers)
+    return pairsOf(this.#trailers)
   }
 
   cancel(): void {
@@ -273,10 +274,4 @@ class ChannelSource implements BodySource {
     if (chunk !== undefined) this.#onTaken(chunk.byteLength)
     waiting.resolve(chunk)
   }
-}
-
-function toPairs(flat: FlatHeaders): [string, string][] {
-  const pairs: [string, string][] = []
-  for (let index = 0; index + 1 < flat.length; index += 2) pairs.push([flat[index]!, flat[index + 1]!])
-  return pairs
 }

@@ -1,95 +1,62 @@
-import { beginServerSpan, endServerSpan, type ServerSpan } from '../observability/server-span.ts'
-import type { Tracer } from '../observability/tracer.ts'
 import type { BodySink, BodySource } from '../wasi/http-exchange.ts'
+import { pairsOf, withLowercaseNames } from './header-pairs.ts'
 import type { HttpConnection } from './http-connection.ts'
-import { HttpTransaction } from './http-transaction.ts'
-import type { ListenerMeter } from './listener-meter.ts'
 import type { PlainAnswer } from './plain-answer.ts'
 import type { RequestHead } from './request-head.ts'
-import { readRequestHead } from './request-head.ts'
 import type { ParsedRequest } from './request-parser.ts'
 import type { HeaderPairs } from './response-head.ts'
 import { BodyTooLargeError, type ServedExchange } from './served-exchange.ts'
+import { type Watch, WatchedTransaction } from './watched-transaction.ts'
 
-export type DirectRules = {
+export type DirectRules = Watch & {
   readonly maxBodyBytes: number
   /** Why no request is taken now. */
   refusal(): string | undefined
   serve(exchange: DirectExchange): void
-  /** Absent: requests are not timed. */
-  readonly meter?: ListenerMeter | undefined
-  /** Absent: no spans are made. */
-  readonly tracer?: Tracer | undefined
 }
 
 /** A request's body that waits for the guest; the client is held back above. */
 const bufferedBytes = 64 * 1024
 
 /** One request that the cell's own listener took: nothing between the connection and the guest. */
-export class DirectExchange extends HttpTransaction implements ServedExchange, BodySink {
+export class DirectExchange extends WatchedTransaction implements ServedExchange, BodySink {
   onGone: ((reason: Error) => void) | undefined
   readonly scheme = 'http'
   readonly #rules: DirectRules
-  #head: RequestHead | undefined
-  #source: ReceivedBody | undefined
+  readonly #source: ReceivedBody | undefined
   #controller: AbortController | undefined
   #gone: Error | undefined
-  #refusal: PlainAnswer | undefined
   #written = 0
-  #startMs: number | undefined
-  #span: ServerSpan | undefined
 
   constructor(connection: HttpConnection, request: ParsedRequest, rules: DirectRules) {
-    super(connection, request)
+    super(connection, request, rules)
     this.#rules = rules
-    const head = readRequestHead(this)
-    if (typeof head === 'string') this.#refusal = { status: 400, code: 'ERR_INGRESS_BAD_REQUEST', reason: head }
-    else {
-      this.#head = head
-      if (head.hasBody) this.#source = new ReceivedBody(rules.maxBodyBytes, () => connection.updateReading())
-    }
+    if (this.head?.hasBody) this.#source = new ReceivedBody(rules.maxBodyBytes, () => connection.updateReading())
   }
 
-  override start(): void {
-    const { maxBodyBytes, meter, tracer } = this.#rules
-    if (meter !== undefined) {
-      this.#startMs = performance.now()
-      meter.begin()
-    }
+  protected override refusal({ contentLength = 0 }: RequestHead): PlainAnswer | undefined {
+    const { maxBodyBytes } = this.#rules
     const stopping = this.#rules.refusal()
-    const { contentLength = 0, expectsContinue = false } = this.#head ?? {}
     if (stopping !== undefined)
-      this.#refusal ??= { status: 503, code: 'ERR_CELL_ENDED', reason: stopping, retryAfterS: 1 }
-    else if (this.method === 'CONNECT')
-      this.#refusal ??= { status: 400, code: 'ERR_INGRESS_BAD_REQUEST', reason: 'CONNECT is not served' }
-    else if (contentLength > maxBodyBytes) {
-      const reason = `the request body is larger than ${maxBodyBytes} bytes`
-      this.#refusal ??= { status: 413, code: 'ERR_INGRESS_BODY_TOO_LARGE', reason }
-    }
-    if (this.#refusal !== undefined) {
-      this.answer({ ...this.#refusal, close: true })
-      return
-    }
-    if (tracer !== undefined) this.#trace(tracer)
+      return { status: 503, code: 'ERR_CELL_ENDED', reason: stopping, retryAfterS: 1, close: true }
+    if (contentLength <= maxBodyBytes) return undefined
+    const reason = `the request body is larger than ${maxBodyBytes} bytes`
+    return { status: 413, code: 'ERR_INGRESS_BODY_TOO_LARGE', reason, close: true }
+  }
+
+  protected override proceed({ expectsContinue }: RequestHead): void {
     if (expectsContinue) this.continue()
     this.#rules.serve(this)
   }
 
-  #trace(tracer: Tracer): void {
-    const head = this.#head!
-    const { fields, span } = beginServerSpan(tracer, this.method, head.headers)
-    this.#head = { ...head, headers: fields }
-    this.#span = span
-  }
-
   get authority(): string {
-    return this.#head?.authority ?? ''
+    return this.head?.authority ?? ''
   }
   get pathWithQuery(): string {
-    return this.#head?.pathWithQuery ?? '/'
+    return this.head?.pathWithQuery ?? '/'
   }
   get headers(): HeaderPairs {
-    return pairsOf(this.#head?.headers ?? [])
+    return pairsOf(this.head?.headers ?? [])
   }
   get body(): BodySource | undefined {
     return this.#source
@@ -114,11 +81,6 @@ export class DirectExchange extends HttpTransaction implements ServedExchange, B
     this.#source?.fail(reason)
     this.#controller?.abort(reason)
     this.onGone?.(reason)
-  }
-
-  protected override onDone(status: number): void {
-    if (this.#startMs !== undefined) this.#rules.meter?.record(this.method, status, performance.now() - this.#startMs)
-    if (this.#span !== undefined) endServerSpan(this.#span, this.method, this.#head?.hostName ?? '', status)
   }
 
   respond(status: number, headers: HeaderPairs): BodySink {
@@ -228,7 +190,7 @@ class ReceivedBody implements BodySource {
   }
 
   trailers(): HeaderPairs {
-    return pairsOf(this.#trailers.map((text, index) => (index % 2 ? text : text.toLowerCase())))
+    return pairsOf(withLowercaseNames(this.#trailers))
   }
 
   cancel(): void {
@@ -239,10 +201,4 @@ class ReceivedBody implements BodySource {
     this.#waiting?.resolve(undefined)
     this.#waiting = undefined
   }
-}
-
-function pairsOf(flat: readonly string[]): [string, string][] {
-  const pairs: [string, string][] = []
-  for (let index = 0; index + 1 < flat.length; index += 2) pairs.push([flat[index]!, flat[index + 1]!])
-  return pairs
 }

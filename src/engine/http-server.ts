@@ -19,6 +19,9 @@ export type HttpServerOptions = {
   readonly lingerMs: number
 }
 
+/** How patient a listener of the house is. */
+export const usualPatience = { headTimeoutMs: 60_000, bodyTimeoutMs: 300_000, lingerMs: 1_000 } as const
+
 const checkMs = 1000
 /** How long an idle connection is kept when the server closes, for a request that is on its way. */
 const graceMs = 50
@@ -72,7 +75,8 @@ export class HttpServer {
   listen(): Promise<void> {
     const { host, port, reusePort } = this.options
     const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.#server.once('error', reject)
+    // Later ones are connections that could not be accepted: their clients are told by the system.
+    this.#server.on('error', reject)
     this.#server.listen({ host, port, reusePort, backlog: 4096 }, resolve)
     return promise
   }

@@ -27,7 +27,8 @@ export abstract class HttpTransaction {
   #status = 0
   #headers: HeaderPairs = []
   #trailers: HeaderPairs | undefined
-  #chunks: Uint8Array[] = []
+  /** A string is latin-1. */
+  #chunks: (Uint8Array | string)[] = []
   #queued = 0
   /** Bytes that its Content-Length still promises; `undefined`: it has none. */
   #promised: number | undefined
@@ -99,7 +100,12 @@ export abstract class HttpTransaction {
   protected get room(): number {
     if (this.#state === 'held') return Math.max(0, windowBytes - this.#queued)
     if (this.#state !== 'streaming') return 0
-    return Math.max(0, windowBytes - this.#queued - this.#connection.unsent)
+    return Math.max(0, windowBytes - this.unsent)
+  }
+
+  /** Bytes that were added and wait for the client to take them. */
+  protected get unsent(): number {
+    return this.#queued + this.#connection.unsent
   }
 
   /** Resolves once there is room, or there will be none. */
@@ -110,10 +116,11 @@ export abstract class HttpTransaction {
     return this.#ready.promise
   }
 
-  protected add(chunk: Uint8Array): void {
+  /** @param chunk a string is latin-1 */
+  protected add(chunk: Uint8Array | string): void {
     if (this.#state !== 'held' && this.#state !== 'streaming') return
     this.#chunks.push(chunk)
-    this.#queued += chunk.byteLength
+    this.#queued += chunk.length
     if (this.#state === 'streaming') {
       if (this.#queued >= joinedBytes) this.#connection.flush()
       else this.#connection.flushLater()
@@ -219,13 +226,14 @@ export abstract class HttpTransaction {
 
   #sendWhole(): void {
     const [first, ...more] = this.#chunks
-    const body = more.length === 0 ? first : Buffer.concat(this.#chunks)
+    const body = more.length === 0 ? first : Buffer.concat(this.#chunks.map(bytesOf))
     this.#chunks = []
-    if (!this.#begin(body?.byteLength ?? 0)) return
+    if (!this.#begin(body?.length ?? 0)) return
     this.#streamed = true
     this.#done()
-    if (body === undefined || body.byteLength === 0 || this.#bodyless) return
-    if (body.byteLength <= shortBodyBytes) this.#connection.text(latin1(body))
+    if (body === undefined || body.length === 0 || this.#bodyless) return
+    if (typeof body === 'string') this.#connection.text(body)
+    else if (body.length <= shortBodyBytes) this.#connection.text(latin1(body))
     else this.#connection.bytes(body)
   }
 
@@ -245,7 +253,7 @@ export abstract class HttpTransaction {
     }
     if (this.#bodyless) return
     if (this.#chunked) this.#connection.text(`${bytes.toString(16)}\r\n`)
-    for (const chunk of chunks) this.#connection.bytes(chunk)
+    for (const chunk of chunks) this.#connection.bytes(bytesOf(chunk))
     if (this.#chunked) this.#connection.text('\r\n')
   }
 
@@ -295,4 +303,8 @@ export abstract class HttpTransaction {
     this.#ready?.resolve()
     this.#ready = undefined
   }
+}
+
+function bytesOf(chunk: Uint8Array | string): Uint8Array {
+  return typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk
 }

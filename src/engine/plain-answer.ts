@@ -1,5 +1,3 @@
-import type { ServerResponse } from 'node:http'
-
 export type PlainAnswer = {
   readonly status: number
   readonly code: string
@@ -21,19 +19,4 @@ export function plainAnswer({ status, code, reason, retryAfterS }: PlainAnswer):
   ]
   if (retryAfterS !== undefined) headers.push(['retry-after', String(retryAfterS)])
   return { status, headers, body: `${JSON.stringify({ error: { code, reason } })}\n` }
-}
-
-/** Sends a {@link plainAnswer}; a response already begun is broken off. */
-export function answerPlainly(response: ServerResponse, answer: PlainAnswer): void {
-  if (response.headersSent) {
-    response.destroy()
-    return
-  }
-  const { status, headers, body } = plainAnswer(answer)
-  response.writeHead(status, {
-    ...Object.fromEntries(headers),
-    'content-length': Buffer.byteLength(body),
-    ...(answer.close && { connection: 'close' }),
-  })
-  response.end(body)
 }

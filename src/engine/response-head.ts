@@ -1,5 +1,4 @@
 import { STATUS_CODES } from 'node:http'
-import { connectionFields } from './response-headers.ts'
 
 export type HeaderPairs = readonly (readonly [name: string, value: string])[]
 
@@ -23,6 +22,17 @@ export type ResponseHead = {
   /** The end of the connection is the end of the body, or the client was told that it ends. */
   readonly close: boolean
 }
+
+/** Fields of the connection, which is the host's and not the component's. */
+const connectionFields = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+  'te',
+  'trailer',
+])
 
 const statusLines = new Map(
   Object.entries(STATUS_CODES).map(([status, reason]) => [Number(status), `HTTP/1.1 ${status} ${reason}\r\n`]),

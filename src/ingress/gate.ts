@@ -1,10 +1,8 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { MessagePort } from 'node:worker_threads'
 import { type GateMessage, type GateReply, LaneSender, type ToCell, type ToIngress } from '../engine/http-channel.ts'
 import { LaneTable } from '../engine/lane-table.ts'
-import { answerPlainly } from '../engine/plain-answer.ts'
 import type { RequestHead } from '../engine/request-head.ts'
-import { LaneRequest } from './lane-request.ts'
+import type { LaneRequest } from './lane-request.ts'
 
 type OpenLane = {
   readonly port: MessagePort
@@ -63,31 +61,30 @@ export class Gate {
     return this.#lane?.requests.size ?? 0
   }
 
-  forward(request: IncomingMessage, response: ServerResponse, head: RequestHead): void {
+  forward(request: LaneRequest, head: RequestHead): void {
     const lane = this.#lane
     if (lane === undefined && this.#holding && this.#held.length < maxHeld) {
       const forward = () => {
-        if (!response.destroyed) this.forward(request, response, head)
+        if (!request.ended) this.forward(request, head)
       }
       if (this.#held.push(forward) === 1) this.wake()
       return
     }
     if (lane === undefined) {
-      answerPlainly(response, { status: 503, code: 'ERR_CELL_ENDED', ...this.#down, close: head.hasBody })
+      request.refuse({ status: 503, code: 'ERR_CELL_ENDED', ...this.#down, close: head.hasBody })
       return
     }
     if ((head.contentLength ?? 0) > lane.maxBodyBytes) {
       const reason = `the request body is larger than ${lane.maxBodyBytes} bytes`
-      answerPlainly(response, { status: 413, code: 'ERR_INGRESS_BODY_TOO_LARGE', reason, close: true })
+      request.refuse({ status: 413, code: 'ERR_INGRESS_BODY_TOO_LARGE', reason, close: true })
       return
     }
-    if (head.expectsContinue) response.writeContinue()
-    const id = lane.requests.nextId()
     const onDone = ({ id }: LaneRequest): void => {
       lane.requests.delete(id)
       if (this.#closing && lane.requests.size === 0) this.#port.close()
     }
-    lane.requests.add(new LaneRequest(id, request, response, head, { ...lane, onDone }))
+    request.enter(lane.requests.nextId(), { ...lane, onDone })
+    if (!request.ended) lane.requests.add(request)
   }
 
   /** While it rests: asks for the cell without having a request for it yet. */

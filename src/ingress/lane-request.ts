@@ -1,5 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { endResponse } from '../engine/end-response.ts'
+import { pairsOf, withLowercaseNames } from '../engine/header-pairs.ts'
 import {
   Lane,
   type LaneParty,
@@ -9,84 +8,125 @@ import {
   takeChunks,
   windowBytes,
 } from '../engine/http-channel.ts'
-import { answerPlainly } from '../engine/plain-answer.ts'
+import type { HttpConnection } from '../engine/http-connection.ts'
+import type { PlainAnswer } from '../engine/plain-answer.ts'
 import type { RequestHead } from '../engine/request-head.ts'
-import { responseHeaders } from '../engine/response-headers.ts'
+import type { ParsedRequest } from '../engine/request-parser.ts'
+import { type Watch, WatchedTransaction } from '../engine/watched-transaction.ts'
 
-/** The ingress's end of one request on a lane: node:http on one side, the cell's messages on the other. */
-export class LaneRequest implements LaneParty<ToCell> {
+export type IngressRules = Watch & {
+  /** Why nobody gets a request. */
+  refusal(head: RequestHead): PlainAnswer | undefined
+  /** Finds who gets a request that was not refused. */
+  forward(request: LaneRequest, head: RequestHead): void
+}
+
+/** The lane that a request goes by. */
+export type TakenLane = {
+  readonly sender: LaneSender<ToCell>
+  readonly maxBodyBytes: number
+  /** Called once, when the cell has no more to say about it. */
+  onDone(request: LaneRequest): void
+}
+
+/** The ingress's end of one request on a lane: a client's connection on one side, the cell's messages on the other. */
+export class LaneRequest extends WatchedTransaction implements LaneParty<ToCell> {
   dirty = false
-  readonly id: number
-  readonly #request: IncomingMessage
-  readonly #response: ServerResponse
-  readonly #head: RequestHead
-  readonly #sender: LaneSender<ToCell>
-  readonly #maxBodyBytes: number
-  readonly #onDone: (request: LaneRequest) => void
-
+  /** On its lane. */
+  id = 0
+  readonly #connection: HttpConnection
+  readonly #rules: IngressRules
+  #lane: TakenLane | undefined
   #headSent = false
   #chunks: Uint8Array[] = []
-  #received = 0
+  /** Bytes of the request's body that have come. */
+  #taken = 0
+  /** Of those, bytes that the cell has not passed on. */
   #unacknowledged = 0
-  #bodyEnded: boolean
   #endSent = false
   #trailers: readonly string[] | undefined
   #abortReason: string | undefined
+  /** Bytes of the response that have come and are not yet credited. */
+  #owed = 0
   #credit = 0
-  #draining = 0
-  /** Bytes of the response that its Content-Length still promises; `undefined`: it has none. */
-  #promised: number | undefined
-  #bodyless = false
-  #done = false
+  #over = false
 
-  constructor(
-    id: number,
-    request: IncomingMessage,
-    response: ServerResponse,
-    head: RequestHead,
-    lane: { sender: LaneSender<ToCell>; maxBodyBytes: number; onDone(request: LaneRequest): void },
-  ) {
+  constructor(connection: HttpConnection, request: ParsedRequest, rules: IngressRules) {
+    super(connection, request, rules)
+    this.#connection = connection
+    this.#rules = rules
+  }
+
+  protected override refusal(head: RequestHead): PlainAnswer | undefined {
+    return this.#rules.refusal(head)
+  }
+
+  protected override proceed(head: RequestHead): void {
+    this.#rules.forward(this, head)
+  }
+
+  /** Its cell is known. */
+  enter(id: number, lane: TakenLane): void {
     this.id = id
-    this.#request = request
-    this.#response = response
-    this.#head = head
-    this.#sender = lane.sender
-    this.#maxBodyBytes = lane.maxBodyBytes
-    this.#onDone = lane.onDone
-    this.#bodyEnded = !head.hasBody
-    if (head.hasBody) this.#readBody()
-    response.on('error', () => {})
-    response.on('close', () => {
-      if (!this.#done) this.#abort('the client is gone')
-    })
-    this.#sender.touch(this)
+    this.#lane = lane
+    if (this.head?.expectsContinue) this.continue()
+    if (this.#taken > lane.maxBodyBytes) this.#tooLarge(lane.maxBodyBytes)
+    else lane.sender.touch(this)
+  }
+
+  /** An answer of the host itself, to a request that no cell has. */
+  refuse(answer: PlainAnswer): void {
+    this.#over = true
+    this.answer(answer)
+  }
+
+  override get full(): boolean {
+    return !this.ended && this.#unacknowledged >= windowBytes
+  }
+
+  override onChunk(chunk: Uint8Array): void {
+    if (this.#over) return
+    this.#taken += chunk.byteLength
+    const { maxBodyBytes = Number.POSITIVE_INFINITY } = this.#lane ?? {}
+    if (this.#taken > maxBodyBytes) {
+      this.#tooLarge(maxBodyBytes)
+      return
+    }
+    this.#chunks.push(chunk)
+    this.#unacknowledged += chunk.byteLength
+    this.#touch()
+  }
+
+  override onReceived(trailers: readonly string[]): void {
+    if (trailers.length > 0) this.#trailers = withLowercaseNames(trailers)
+    if (this.head?.hasBody) this.#touch()
+  }
+
+  protected override onLost(reason: Error): void {
+    this.#leave(reason.message)
+  }
+
+  protected override onBroken(reason: string): void {
+    this.#leave(`the response was refused: ${reason}`)
   }
 
   collect(out: ToCell[], transfer: ArrayBuffer[]): void {
-    const id = this.id
+    const { id, head } = this
     if (this.#abortReason !== undefined) {
+      // Of what was given up before it went out nobody knows.
       if (this.#headSent) out.push([Lane.abort, id, this.#abortReason])
       return
     }
+    const ended = this.received || head?.hasBody !== true
     const chunk = takeChunks(this.#chunks, transfer)
-    if (!this.#headSent) {
+    if (!this.#headSent && head !== undefined) {
       this.#headSent = true
-      const { headers, authority, pathWithQuery } = this.#head
-      const streaming = !this.#bodyEnded || this.#trailers !== undefined
-      out.push([
-        Lane.request,
-        id,
-        this.#request.method ?? 'GET',
-        'http',
-        authority,
-        pathWithQuery,
-        headers,
-        chunk,
-        streaming,
-      ])
+      const { headers, authority, pathWithQuery } = head
+      const streaming = !ended || this.#trailers !== undefined
+      out.push([Lane.request, id, this.method, 'http', authority, pathWithQuery, headers, chunk, streaming])
       if (!streaming) this.#endSent = true
     } else if (chunk !== undefined) out.push([Lane.data, id, chunk])
-    if (this.#bodyEnded && !this.#endSent) {
+    if (ended && !this.#endSent) {
       this.#endSent = true
       out.push([Lane.end, id, this.#trailers])
     }
@@ -97,191 +137,81 @@ export class LaneRequest implements LaneParty<ToCell> {
   }
 
   receive(message: ToIngress): void {
-    if (this.#done) return
     switch (message[0]) {
-      case Lane.head:
-        this.#begin(message[2], message[3], message[4], message[5], message[6])
+      case Lane.head: {
+        const [, , status, headers, body, ended, trailers] = message
+        this.begin(status, pairsOf(headers))
+        if (body !== undefined) this.#respond(body)
+        if (ended) this.#end(trailers)
         return
+      }
       case Lane.data:
-        this.#write(message[2])
+        this.#respond(message[2])
         return
       case Lane.end:
-        this.#end(undefined, message[2])
+        this.#end(message[2])
         return
       case Lane.fail:
         this.fail(message[2], message[3], message[4])
         return
       case Lane.reset:
-        this.#finish()
-        this.#response.destroy()
+        this.fail(500, 'ERR_COMPONENT_TRAP', message[2])
         return
       case Lane.credit:
         this.#unacknowledged -= message[2]
-        if (this.#unacknowledged < windowBytes / 2 && this.#request.isPaused()) this.#request.resume()
+        if (this.#unacknowledged < windowBytes / 2) this.#connection.updateReading()
         return
       default:
     }
   }
 
   /** Ends the request with an answer of the host itself; a response already begun is broken off. */
-  fail(status: number, code: string, reason: string, retryAfterS?: number): void {
-    if (this.#done) return
-    this.#finish()
-    const close = !this.#bodyEnded
-    answerPlainly(this.#response, {
-      status,
-      code,
-      reason,
-      retryAfterS: retryAfterS ?? (status === 503 ? 1 : undefined),
-      close,
-    })
-    if (close) this.#request.resume()
+  fail(status: number, code: string, reason: string, retryAfterS = status === 503 ? 1 : undefined): void {
+    if (this.ended) return
+    this.#leave(undefined)
+    this.answer({ status, code, reason, retryAfterS, close: !this.received })
   }
 
-  #begin(
-    status: number,
-    headers: readonly string[],
-    body: Uint8Array | string | undefined,
-    ended: boolean,
-    trailers: readonly string[] | undefined,
-  ): void {
-    const bodyless = this.#request.method === 'HEAD' || status === 204 || status === 304
-    const complete = ended && trailers === undefined
-    const checked = responseHeaders(headers, complete && !bodyless ? lengthOf(body) : undefined)
-    if (typeof checked === 'string') {
-      this.#refuse(checked)
-      return
-    }
-    if (!bodyless) this.#promised = checked.contentLength
-    if (complete && !bodyless && checked.contentLength !== lengthOf(body)) {
-      this.#refuse('its Content-Length is not the length of its body')
-      return
-    }
-    this.#bodyless = bodyless
-    try {
-      this.#response.writeHead(status, checked.headers)
-    } catch {
-      this.#refuse('its status or headers are not valid HTTP')
-      return
-    }
-    if (ended) this.#end(body, trailers)
-    else if (body !== undefined) this.#write(typeof body === 'string' ? Buffer.from(body, 'latin1') : body)
-    else this.#response.flushHeaders()
+  /** What has left for the client may come from the cell again. */
+  override drained(): void {
+    super.drained()
+    const passed = this.#owed - this.unsent
+    if (passed < windowBytes / 4 || this.ended) return
+    this.#owed -= passed
+    this.#credit += passed
+    this.#touch()
   }
 
-  #write(chunk: Uint8Array): void {
-    const length = chunk.byteLength
-    if (this.#promised !== undefined) {
-      this.#promised -= length
-      if (this.#promised < 0) {
-        this.#breakOff('the body is longer than its Content-Length')
-        return
-      }
-    }
-    if (this.#bodyless || this.#response.write(chunk)) {
-      this.#giveCredit(length)
-      return
-    }
-    if (this.#draining === 0) {
-      this.#response.once('drain', () => {
-        const credit = this.#draining
-        this.#draining = 0
-        this.#giveCredit(credit)
-      })
-    }
-    this.#draining += length
+  #respond(body: Uint8Array | string): void {
+    if (body.length === 0) return
+    this.#owed += body.length
+    this.add(body)
   }
 
-  #end(body: Uint8Array | string | undefined, trailers: readonly string[] | undefined): void {
-    if (this.#promised !== undefined && this.#promised !== lengthOf(body)) {
-      this.#breakOff('the body is shorter than its Content-Length')
-      return
-    }
-    this.#finish()
-    if (trailers !== undefined && this.#promised === undefined && !this.#bodyless) {
-      try {
-        const pairs: [string, string][] = []
-        for (let index = 0; index + 1 < trailers.length; index += 2)
-          pairs.push([trailers[index]!, trailers[index + 1]!])
-        this.#response.addTrailers(pairs)
-      } catch {
-        this.#response.destroy()
-        return
-      }
-    }
-    endResponse(this.#response, this.#bodyless ? undefined : body)
-    if (!this.#bodyEnded) this.#leaveBody()
+  #end(trailers: readonly string[] | undefined): void {
+    this.finish(trailers && pairsOf(trailers))
+    this.#leave(undefined)
   }
 
-  /** The answer came before the request's body was there: read a little of it so that the client sees the answer, then cut. */
-  #leaveBody(): void {
-    this.#request.removeAllListeners('data')
-    let left = windowBytes
-    this.#request.on('data', (chunk: Uint8Array) => {
-      left -= chunk.byteLength
-      if (left < 0) this.#request.destroy()
-    })
-    this.#request.resume()
+  #tooLarge(maxBodyBytes: number): void {
+    const reason = `the request body is larger than ${maxBodyBytes} bytes`
+    this.#leave(reason)
+    this.answer({ status: 413, code: 'ERR_INGRESS_BODY_TOO_LARGE', reason, close: true })
   }
 
-  #readBody(): void {
-    const request = this.#request
-    request.on('data', (chunk: Uint8Array) => {
-      if (this.#done) return
-      this.#received += chunk.byteLength
-      if (this.#received > this.#maxBodyBytes) return this.#tooLarge()
-      this.#chunks.push(chunk)
-      this.#unacknowledged += chunk.byteLength
-      if (this.#unacknowledged >= windowBytes) request.pause()
-      this.#sender.touch(this)
-    })
-    request.on('end', () => {
-      this.#bodyEnded = true
-      if (request.rawTrailers.length > 0)
-        this.#trailers = request.rawTrailers.map((text, index) => (index % 2 ? text : text.toLowerCase()))
-      if (!this.#done) this.#sender.touch(this)
-    })
-    request.on('error', () => this.#abort('the client broke off its request'))
-  }
-
-  #tooLarge(): void {
-    const reason = `the request body is larger than ${this.#maxBodyBytes} bytes`
-    this.#abortReason = reason
-    this.#sender.touch(this)
-    this.fail(413, 'ERR_INGRESS_BODY_TOO_LARGE', reason)
-  }
-
-  #abort(reason: string): void {
-    if (this.#done) return
-    this.#abortReason = reason
-    this.#sender.touch(this)
-    this.#finish()
-    this.#response.destroy()
-  }
-
-  /** The component's response head cannot be sent. */
-  #refuse(reason: string): void {
-    this.#abortReason = `the response was refused: ${reason}`
-    this.#sender.touch(this)
-    this.fail(502, 'ERR_INGRESS_RESPONSE_INVALID', `the component's response was refused: ${reason}`)
-  }
-
-  #breakOff(reason: string): void {
-    this.#abort(`the response was broken off: ${reason}`)
-  }
-
-  #giveCredit(bytes: number): void {
-    this.#credit += bytes
-    if (this.#credit >= windowBytes / 4) this.#sender.touch(this)
-  }
-
-  #finish(): void {
-    this.#done = true
+  /** The cell has no more to say. @param abortReason what it is told, unless it knows */
+  #leave(abortReason: string | undefined): void {
+    if (this.#over) return
+    this.#over = true
     this.#chunks.length = 0
-    this.#onDone(this)
+    if (abortReason !== undefined) {
+      this.#abortReason = abortReason
+      this.#lane?.sender.touch(this)
+    }
+    this.#lane?.onDone(this)
   }
-}
 
-function lengthOf(body: Uint8Array | string | undefined): number {
-  return body === undefined ? 0 : body.length
+  #touch(): void {
+    if (!this.#over) this.#lane?.sender.touch(this)
+  }
 }

@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { DurationPoint } from '../observability/duration-series.ts'
 import { createEventLoopMeter, type EventLoopReading } from '../observability/event-loop-meter.ts'
 import { RequestDurations } from '../observability/request-durations.ts'
@@ -18,14 +17,14 @@ export class RequestMeter {
   readonly #eventLoop = createEventLoopMeter()
   #active = 0
 
-  watch(request: IncomingMessage, response: ServerResponse): void {
-    const startMs = performance.now()
+  /** To be followed by {@link record}. */
+  begin(): void {
     this.#active += 1
-    response.once('close', () => {
-      this.#active -= 1
-      const status = response.headersSent ? response.statusCode : 499
-      this.#durations.record(request.method, status, performance.now() - startMs)
-    })
+  }
+
+  record(method: string, status: number, durationMs: number): void {
+    this.#active -= 1
+    this.#durations.record(method, status, durationMs)
   }
 
   read(connections: number): IngressReading {

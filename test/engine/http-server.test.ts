@@ -5,7 +5,6 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { DirectExchange } from '../../src/engine/direct-exchange.ts'
 import { HttpServer, type HttpServerOptions } from '../../src/engine/http-server.ts'
-import { answerPlainly } from '../../src/engine/plain-answer.ts'
 import { readRequestHead } from '../../src/engine/request-head.ts'
 
 const boundMs = 15_000
@@ -221,7 +220,7 @@ describe('the HTTP server of a cell', () => {
     const nodes = createServer({ maxHeaderSize: usual.maxHeaderBytes }, (request, response) => {
       const head = readRequestHead(request)
       if (typeof head === 'string') {
-        answerPlainly(response, { status: 400, code: 'ERR_INGRESS_BAD_REQUEST', reason: head, close: true })
+        response.writeHead(400, { connection: 'close' }).end(head)
         return
       }
       let body = ''
