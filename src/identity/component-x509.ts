@@ -1,7 +1,8 @@
 import type { Clock } from '../clock/clock.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
-import type { SpiffeId } from '../spiffe/spiffe-id.ts'
+import { type SpiffeId, trustDomainOf } from '../spiffe/spiffe-id.ts'
+import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { X509Svid } from '../spiffe/x509-svid.ts'
 import type { Selector } from './selectors.ts'
 import type { SvidAuthority } from './svid-authority.ts'
@@ -20,7 +21,11 @@ export type ComponentX509Options = {
   readonly callerWaitMs: number
 }
 
-type Known = { readonly spiffeIds: readonly SpiffeId[]; readonly svids: readonly X509Svid[] }
+type Known = {
+  readonly spiffeIds: readonly SpiffeId[]
+  readonly federatesWith: readonly TrustDomain[]
+  readonly svids: readonly X509Svid[]
+}
 
 /** How long an empty first update is waited beyond, since SPIRE's may come before it knows the SVIDs, ms. */
 const emptyWaitMs = 1_000
@@ -53,6 +58,12 @@ export class ComponentX509 {
     throw new HeraldError('ERR_X509_SVID_UNAVAILABLE', `there is no valid X.509-SVID of ${chosen}`, {
       hint: 'the development authority issues none; with SPIRE, see whether the agent reaches its server',
     })
+  }
+
+  /** See `ComponentIdentity.trusts`. */
+  async trusts(trustDomain: TrustDomain, signal: AbortSignal): Promise<boolean> {
+    const { spiffeIds, federatesWith } = await this.#whenKnown(signal)
+    return federatesWith.includes(trustDomain) || spiffeIds.some((each) => trustDomainOf(each) === trustDomain)
   }
 
   /** Called with what is held whenever the authority says something. Returns the function that ends it. */
@@ -150,7 +161,8 @@ export class ComponentX509 {
     for await (const update of authority.watchX509({ selectors }, { signal, withSvids: true })) {
       if (signal.aborted) return
       if (update.kind === 'entitled') {
-        this.#known = { spiffeIds: update.spiffeIds, svids: update.svids ?? [] }
+        const { spiffeIds, federatesWith = [], svids = [] } = update
+        this.#known = { spiffeIds, federatesWith, svids }
         this.#failure = undefined
       } else {
         this.#failure = update.error

@@ -63,7 +63,13 @@ export type IssuedJwtSvid = {
 }
 
 export type X509Update =
-  | { readonly kind: 'entitled'; readonly spiffeIds: readonly SpiffeId[]; readonly svids?: readonly X509Svid[] }
+  | {
+      readonly kind: 'entitled'
+      readonly spiffeIds: readonly SpiffeId[]
+      /** The foreign trust domains whose tokens the component may believe. Default: none. */
+      readonly federatesWith?: readonly TrustDomain[]
+      readonly svids?: readonly X509Svid[]
+    }
   | { readonly kind: 'interrupted'; readonly error: HeraldError }
 
 export type AuthorityStatus =

@@ -2,6 +2,7 @@ import type { Clock } from '../clock/clock.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { Log } from '../observability/log.ts'
 import type { SpiffeId } from '../spiffe/spiffe-id.ts'
+import type { TrustDomain } from '../spiffe/trust-domain.ts'
 import type { X509Svid } from '../spiffe/x509-svid.ts'
 import type { ComponentFacts } from './component-facts.ts'
 import { type AudienceSvidChange, ComponentSvids } from './component-svids.ts'
@@ -38,6 +39,11 @@ export interface ComponentIdentity {
   refetchJwtSvid(audiences: readonly string[], options: { signal: AbortSignal }): Promise<void>
   /** Its SPIFFE ID, without a token. @throws like {@link fetchJwtSvid} */
   fetchSubject(options: { signal: AbortSignal }): Promise<SpiffeId>
+  /**
+   * Whether it may believe what a trust domain signs: its own, and those that its entries federate with. Follows the authority: no longer
+   * once the entries say otherwise. A component without an entry trusts none. @throws like {@link fetchJwtSvid} while the authority is away
+   */
+  trusts(trustDomain: TrustDomain, options: { signal: AbortSignal }): Promise<boolean>
   /** Its current X.509-SVID, kept current in the background. @throws like {@link fetchJwtSvid} · ERR_X509_SVID_UNAVAILABLE */
   fetchX509Svid(options: { signal: AbortSignal }): Promise<X509Svid>
   /** What {@link fetchX509Svid} would give at once; `undefined` if it would wait or fail. */
@@ -123,6 +129,10 @@ export function createSvidSource({
         async fetchSubject({ signal }) {
           if (released) throw new HeraldError('ERR_SVID_SOURCE_CLOSED', 'the component is gone')
           return entry.svids.x509.subject(signal)
+        },
+        async trusts(trustDomain, { signal }) {
+          if (released) throw new HeraldError('ERR_SVID_SOURCE_CLOSED', 'the component is gone')
+          return entry.svids.x509.trusts(trustDomain, signal)
         },
         async fetchX509Svid({ signal }) {
           if (released) throw new HeraldError('ERR_SVID_SOURCE_CLOSED', 'the component is gone')

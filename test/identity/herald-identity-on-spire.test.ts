@@ -1,48 +1,18 @@
 import assert from 'node:assert/strict'
 import { createHash, verify as verifySignature, X509Certificate } from 'node:crypto'
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { HeraldIdentityAuditEvent } from '../../src/capabilities/herald-identity/herald-identity-audit.ts'
-import { createHeraldIdentityCapability } from '../../src/capabilities/herald-identity/herald-identity-capability.ts'
-import { systemClock } from '../../src/clock/clock.ts'
-import { createJwtVerifier } from '../../src/identity/jwt-verifier.ts'
-import { createSpireAuthority } from '../../src/identity/spire/spire-authority.ts'
-import { createSvidSource } from '../../src/identity/svid-source.ts'
-import { cellSpec, component, log, signal, testEngine } from '../engine/engine-fixture.ts'
-import { guestInC } from '../engine/guests/build-guest.ts'
 import { type Spire, startSpire } from '../support/spire.ts'
-import { temporaryDirectory } from '../support/temporary-directory.ts'
-import { componentFacts } from './component-facts-sample.ts'
+import { type IdentityProber, startIdentityProber } from './identity-prober.ts'
 
 const own = 'spiffe://example.org/default/api-gateway'
 const audience = 'https://api.example.com'
-
-/** The probe against the WIT that Herald publishes. */
-async function buildProbe(): Promise<Uint8Array> {
-  using directory = temporaryDirectory()
-  const published = readFileSync(join(import.meta.dirname, '../../wit/herald-identity/identity.wit'), 'utf8')
-  const nested = published.replace('package herald:identity@0.1.0;', 'package herald:identity@0.1.0 {').concat('}\n')
-  const world = `package test:probe;
-world herald-identity-probe {
-  import herald:identity/component@0.1.0;
-  import herald:identity/verifier@0.1.0;
-  import herald:identity/x509@0.1.0;
-  import wasi:cli/environment@0.2.12;
-  import wasi:cli/stdout@0.2.12;
-  export wasi:cli/run@0.2.12;
-}
-`
-  writeFileSync(join(directory.path, 'herald-identity-probe.wit'), `${world}\n${nested}`)
-  copyFileSync(join(import.meta.dirname, 'herald-identity-probe.c'), join(directory.path, 'herald-identity-probe.c'))
-  return await guestInC(directory.path, 'herald-identity-probe')
-}
 
 describe('herald:identity on a real SPIRE, asked by a guest in C', () => {
   const cleanup = new AsyncDisposableStack()
   const events: HeraldIdentityAuditEvent[] = []
   let spire: Spire
-  let ask: (componentName: string, ...args: readonly string[]) => Promise<readonly string[]>
+  let ask: IdentityProber['ask']
 
   before(async () => {
     spire = cleanup.use(await startSpire())
@@ -51,29 +21,8 @@ describe('herald:identity on a real SPIRE, asked by a guest in C', () => {
       const spiffeId = `spiffe://example.org/default/${name}`
       await spire.createEntry({ spiffeId, selectors: ['wasmcloud:component:two'] })
     }
-    const clock = systemClock
-    const authority = cleanup.use(createSpireAuthority({ adminSocketPath: spire.adminSocketPath, log, clock }))
-    const svids = cleanup.use(createSvidSource({ authority, clock, log }))
-    const verifier = createJwtVerifier({ authority, clock })
-    const audit = (event: HeraldIdentityAuditEvent): void => void events.push(event)
-    const capability = cleanup.use(createHeraldIdentityCapability({ svids, verifier, clock, log, audit }))
-    const engine = cleanup.use(testEngine())
-    const probe = await buildProbe()
-    ask = async (componentName, ...args) => {
-      const entry = {
-        ...{ namespace: 'herald', package: 'identity', version: '0.1.0', name: undefined, config: {} },
-        interfaces: ['component', 'verifier', 'x509'],
-      }
-      const binding = await capability.configure(componentFacts({ componentName }), [entry], { signal: signal() })
-      const capabilityInterfaces = capability.interfaces
-      const capabilityWaits = capability.waits
-      const rest = { args, bindings: [binding], capabilityInterfaces, capabilityWaits }
-      await using cell = await engine.startCell(cellSpec(component(probe, {}, rest)), { signal: signal() })
-      const lines: string[] = []
-      cell.onOutput(({ text }) => lines.push(text))
-      assert.deepEqual(await cell.run('guest', { signal: signal() }), { exitCode: 0 })
-      return lines
-    }
+    const prober = cleanup.use(await startIdentityProber(spire, (event) => events.push(event)))
+    ask = prober.ask
   })
   after(() => cleanup.disposeAsync())
 

@@ -14,6 +14,8 @@ export interface SpireLayout {
   readonly workloadSocketPath: string
   readonly adminSocketPath: string
   readonly issuer: string
+  /** Of the bundle endpoint, if there is one. */
+  readonly bundlePort?: number | undefined
 }
 
 export function serverConfig(layout: SpireLayout): string {
@@ -29,6 +31,7 @@ server {
   default_jwt_svid_ttl = "${layout.defaultJwtSvidTtl}"
   jwt_issuer = "${layout.issuer}"
   experimental { cache_reload_interval = "100ms" }
+  ${layout.bundlePort === undefined ? '' : bundleEndpoint(layout.bundlePort)}
 }
 plugins {
   DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${join(data, 'datastore.sqlite3')}" } }
@@ -36,6 +39,10 @@ plugins {
   KeyManager "disk" { plugin_data { keys_path = "${join(data, 'keys.json')}" } }
 }
 `
+}
+
+function bundleEndpoint(port: number): string {
+  return `federation { bundle_endpoint { address = "127.0.0.1" port = ${port} profile "https_spiffe" {} } }`
 }
 
 export function agentConfig(layout: SpireLayout): string {

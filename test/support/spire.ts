@@ -25,6 +25,8 @@ export interface SpireOptions {
   readonly oidc?: boolean
   /** Whether the agent runs from the beginning; default true. Without it the admin socket is absent until `startAgent()`. */
   readonly agent?: boolean
+  /** Whether its server serves its bundle by `https_spiffe`; default false. */
+  readonly bundleEndpoint?: boolean
   /** A Go duration, default `1s`: how often the agent asks the server for its entries (SPIRE's own default is 5 s). */
   readonly syncInterval?: string
 }
@@ -65,6 +67,8 @@ export interface Spire extends AsyncDisposable {
   readonly issuer: string
   /** `<issuer>/.well-known/openid-configuration` */
   readonly discoveryUrl: string
+  /** Where its bundle is served, if it is. */
+  readonly bundleEndpointUrl: string | undefined
   /** By `spire-server entry create`. @returns the entry's id. */
   createEntry(entry: NewEntry): Promise<string>
   /** By `spire-server entry delete`; resolves once the server has done it: the agent follows within a sync interval or two. */
@@ -116,6 +120,7 @@ export async function startSpire(options: SpireOptions = {}): Promise<Spire> {
     workloadSocketPath: join(directory, 'agent-public', 'api.sock'),
     adminSocketPath: join(directory, 'agent-admin', 'admin.sock'),
     issuer: `http://localhost:${oidcPort}`,
+    bundlePort: options.bundleEndpoint === true ? await freePort() : undefined,
   }
   for (const folder of ['server', 'agent', 'agent-public', 'agent-admin']) mkdirSync(join(directory, folder))
   const configPath = (name: string) => join(directory, `${name}.conf`)
@@ -241,6 +246,7 @@ export async function startSpire(options: SpireOptions = {}): Promise<Spire> {
     workloadSocketPath: layout.workloadSocketPath,
     serverSocketPath: layout.serverSocketPath,
     issuer: layout.issuer,
+    bundleEndpointUrl: layout.bundlePort === undefined ? undefined : `https://127.0.0.1:${layout.bundlePort}`,
     discoveryUrl: `${layout.issuer}/.well-known/openid-configuration`,
     createEntry,
     async deleteEntry(id) {

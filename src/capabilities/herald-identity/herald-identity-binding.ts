@@ -62,7 +62,7 @@ export class HeraldIdentityBinding implements CellBinding {
           return svid.sign(payload)
         })
       case 'verify':
-        return this.#verify(payload)
+        return this.#verify(payload, signal)
       default:
         throw new TypeError(`herald:identity has no method ${JSON.stringify(method.slice(0, 40))}`)
     }
@@ -79,12 +79,13 @@ export class HeraldIdentityBinding implements CellBinding {
     }
   }
 
-  async #verify(payload: unknown): Promise<Answer<'verify'>> {
+  async #verify(payload: unknown, signal: AbortSignal): Promise<Answer<'verify'>> {
     const { token, audience } = (payload ?? {}) as { token?: unknown; audience?: unknown }
     if (typeof token !== 'string' || typeof audience !== 'string') throw malformed()
     if (token.length > maxTokenLength || audience.length > maxAudienceLength) throw malformed()
     try {
-      const svid = await this.#options.verifier.verify(token, audience)
+      const { verifier, identity } = this.#options
+      const svid = await verifier.verify(token, audience, { trusts: (domain) => identity.trusts(domain, { signal }) })
       this.#count({ kind: 'verified' })
       const { spiffeId, audiences, expiresAt, issuedAt, issuer } = svid
       const issuedAtS = issuedAt && seconds(issuedAt)

@@ -9,6 +9,7 @@ export type X509SvidsResponse = {
     readonly x509_svid: { readonly id: WireSpiffeId | null; readonly cert_chain: readonly Buffer[] } | null
     readonly x509_svid_key: Buffer
   }[]
+  readonly federates_with: readonly string[]
 }
 export type X509BundlesResponse = { readonly ca_certificates: Readonly<Record<string, Buffer>> }
 export type JwtBundlesResponse = { readonly bundles: Readonly<Record<string, Buffer>> }

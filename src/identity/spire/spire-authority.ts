@@ -2,6 +2,7 @@ import type { Clock } from '../../clock/clock.ts'
 import { HeraldError } from '../../errors/herald-error.ts'
 import type { Log } from '../../observability/log.ts'
 import { parseSpiffeId, type SpiffeId } from '../../spiffe/spiffe-id.ts'
+import { parseTrustDomain, type TrustDomain } from '../../spiffe/trust-domain.ts'
 import type { X509Svid } from '../../spiffe/x509-svid.ts'
 import type { Selector } from '../selectors.ts'
 import type { IssuedJwtSvid, SvidAuthority, X509Update } from '../svid-authority.ts'
@@ -103,10 +104,11 @@ class SpireAuthority implements SvidAuthority {
     for await (const news of reopenedStream(open, { clock, signal, translate })) {
       if (news.kind === 'interrupted') yield news
       else {
-        const spiffeIds = spiffeIdsOf(news.message)
-        yield withSvids
-          ? { kind: 'entitled', spiffeIds, svids: this.#svidsOf(news.message) }
-          : { kind: 'entitled', spiffeIds }
+        const { message } = news
+        yield {
+          ...{ kind: 'entitled', spiffeIds: spiffeIdsOf(message), federatesWith: trustDomainsOf(message) },
+          ...(withSvids && { svids: this.#svidsOf(message) }),
+        }
       }
     }
   }
@@ -168,6 +170,10 @@ class SpireAuthority implements SvidAuthority {
   async #reasonOf(signal: AbortSignal): Promise<HeraldError> {
     return signal.reason instanceof HeraldError ? signal.reason : explainUnreachable(this.#options.adminSocketPath)
   }
+}
+
+function trustDomainsOf({ federates_with }: X509SvidsResponse): readonly TrustDomain[] {
+  return federates_with.map((id) => parseTrustDomain(id))
 }
 
 function spiffeIdsOf({ x509_svids }: X509SvidsResponse): readonly SpiffeId[] {
