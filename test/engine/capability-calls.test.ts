@@ -160,3 +160,29 @@ test('a refusal crosses as code and message only', async () => {
     return true
   })
 })
+
+for (const isolation of isolations)
+  test(`counters that a capability shares are seen at once on both sides, also by a guest that does not yield (its cell being a ${isolation})`, async () => {
+    await using engine = testEngine({ isolation })
+    const shared = new SharedArrayBuffer(8)
+    const counters = new Int32Array(shared)
+    const bound = {
+      ...binding(async () => 0),
+      cellModule: new URL('./capabilities/counter-cell.ts', import.meta.url),
+      config: { shared },
+    }
+    const bytes = await guest('(drop (call $pushed)) (loop (br_if 0 (i32.eqz (call $plain)))) (i32.const 0)')
+    const limits = { watchdogMs: 60_000 }
+    const cell = await engine.startCell(cellSpec(component(bytes, limits, { bindings: [bound], ...interfaces })), {
+      signal: signal(),
+    })
+    for (let round = 1; round <= 2; round++) {
+      counters[0] = 0
+      const run = cell.run('guest', { signal: signal() })
+      for (const giveUp = performance.now() + 20_000; counters[1] !== round && performance.now() < giveUp; )
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      assert.equal(counters[1], round)
+      Atomics.add(counters, 0, 7)
+      assert.deepEqual(await run, { exitCode: 0 })
+    }
+  })

@@ -34,7 +34,7 @@ export class MirroredMemories {
     return added
   }
 
-  /** Adds what the other side collected. @throws RangeError when it names what is not there */
+  /** Adds what the other side collected, and wakes who waits for it. @throws RangeError when it names what is not there */
   apply(added: readonly number[]): void {
     for (let at = 0; at < added.length; at += 3) {
       const [index, cell, amount] = [added[at]!, added[at + 1]!, added[at + 2]!]
@@ -42,8 +42,9 @@ export class MirroredMemories {
       if (memory === undefined || !(cell >= 0 && cell < memory.cells.length) || !Number.isInteger(cell)) {
         throw new RangeError('no such counter')
       }
-      Atomics.add(memory.cells, cell, amount)
       memory.seen[cell]! += amount
+      Atomics.add(memory.cells, cell, amount)
+      Atomics.notify(memory.cells, cell)
     }
   }
 }

@@ -25,7 +25,8 @@ export function spawnCell(grants: ProcessGrants): { child: ChildProcess; frames:
       stdio[leaked] = nowhere
     }
     const flags = [...permissionFlags(grants, [sources]), '--no-addons', '--no-warnings']
-    const child = spawn(process.execPath, [...flags, main], { env: {}, cwd: '/', stdio, detached: true })
+    // Node lets a thread read all of the working directory, whatever was granted.
+    const child = spawn(process.execPath, [...flags, main], { env: {}, cwd: sources, stdio, detached: true })
     // Told again by whoever listens for it.
     child.on('error', () => {})
     if (child.pid !== undefined) preferToKill(child.pid)
