@@ -67,6 +67,7 @@ export function createBackedCapabilities({
       lattice: lattice && (() => lattice('calls')),
       clock,
       log,
+      tracer,
       ...(audit && { audit }),
     }),
   ]

@@ -71,10 +71,10 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
   const svids = stack.use(createSvidSource({ authority, clock, log }))
   const trail = createAuditTrail(log)
   if (operations !== undefined) trail.onEvent(operations.count)
-  const identity = stack.use(createIdentityCapability({ svids, log, clock, audit: trail.identity }))
+  const identity = stack.use(createIdentityCapability({ svids, log, clock, tracer, audit: trail.identity }))
   const credentials = stack.use(
     createCredentialsCapability({
-      ...{ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log },
+      ...{ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log, tracer },
       audit: trail.credentials,
     }),
   )
@@ -86,7 +86,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
   )
   const egress = stack.use(
     createEgressCapability({
-      ...{ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log },
+      ...{ svids, fetch, loopbackEndpoints: authority.kind === 'development', clock, log, tracer },
       x509BundleOf: authority.x509Bundle?.bind(authority),
       audit: trail.egress,
     }),
@@ -130,6 +130,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
           ...defaultLimits,
           ...(options.memoryLimitMb !== undefined && { memoryLimitMb: options.memoryLimitMb }),
           ...(options.requestTimeoutMs !== undefined && { requestTimeoutMs: options.requestTimeoutMs }),
+        tracer,
         },
         deniedAddresses: options.deniedAddresses,
         allowedHostPaths: options.allowedHostPaths,

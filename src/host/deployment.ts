@@ -5,6 +5,7 @@ import { type CellSettings, parseCellSettings } from '../manifest/cell-settings.
 import type { HostInterface } from '../manifest/host-interface.ts'
 import { listenRangeText } from '../manifest/listen-range.ts'
 import type { Workload } from '../manifest/workload.ts'
+import { measured } from '../observability/tracer.ts'
 import { callExport, type ExportAnswer, type ExportRequest } from './call-export.ts'
 import type { HostOptions, StopOptions } from './host.ts'
 import type { HostClaims } from './host-claims.ts'
@@ -232,7 +233,10 @@ export function createDeployment(
     ended: ended.promise,
     async start({ signal }) {
       const both = AbortSignal.any([signal, ending.signal])
-      starting = begin(both).catch(async (cause: unknown) => {
+      const { namespace, name } = workload
+      const about = { 'herald.workload.namespace': namespace, 'herald.workload.name': name }
+      const begun = measured(options.tracer, 'herald.workload.start', about, () => begin(both))
+      starting = begun.catch(async (cause: unknown) => {
         const { aborted } = both
         await release(0)
         const error = toHeraldError(cause, 'ERR_INTERNAL', `workload ${workload.name} could not be started`)

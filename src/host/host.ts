@@ -7,6 +7,7 @@ import type { ImageSource } from '../manifest/image-source.ts'
 import type { ListenRange } from '../manifest/listen-range.ts'
 import type { Workload } from '../manifest/workload.ts'
 import type { Log } from '../observability/log.ts'
+import type { Tracer } from '../observability/tracer.ts'
 import type { ExportAnswer, ExportRequest } from './call-export.ts'
 import { createDeployment, type Deployment } from './deployment.ts'
 import { createHostClaims } from './host-claims.ts'
@@ -29,6 +30,8 @@ export type HostOptions = {
   readonly images: ImageSource
   readonly log: Log
   readonly clock: Clock
+  /** Makes spans of the starts of workloads. Default: none are made. */
+  readonly tracer?: Tracer | undefined
   /** Limits of every component, before what its manifest says. */
   readonly limits: ComponentLimits
   /** Default of `herald:cell` entries: without a call for so long a cell gives its thread back, ms. Default: 5 minutes; infinite: never. */

@@ -12,6 +12,7 @@ import {
   type WorkloadComponent,
   type WorkloadService,
 } from '../manifest/workload.ts'
+import { measured, type Tracer } from '../observability/tracer.ts'
 import { wasiInterfaces } from '../wasi/wasi-interfaces.ts'
 import type { WitFunction } from '../wit/wit-type.ts'
 import { type Grant, grantImports } from './grant-imports.ts'
@@ -43,6 +44,7 @@ export type PrepareContext = {
   readonly environment: string | undefined
   readonly labels: Readonly<Record<string, string>>
   readonly limits: ComponentLimits
+  readonly tracer?: Tracer | undefined
 }
 
 /**
@@ -63,9 +65,14 @@ export async function prepareComponents(
   ]
   const read = await Promise.all(
     units.map(async ({ name, unit, isService }) => {
-      const { bytes, digest } = await context.images.fetch(unit.image, {
-        signal,
-        pullPolicy: unit.imagePullPolicy,
+      const about = {
+        ...{ 'herald.workload.namespace': workload.namespace, 'herald.workload.name': workload.name },
+        'herald.component.name': name,
+      }
+      const { bytes, digest } = await measured(context.tracer, 'herald.image.pull', about, async (span) => {
+        const image = await context.images.fetch(unit.image, { signal, pullPolicy: unit.imagePullPolicy })
+        span?.set({ 'herald.image.digest': image.digest })
+        return image
       })
       return {
         name,

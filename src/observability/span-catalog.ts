@@ -75,7 +75,7 @@ export const spanCatalog = {
       'rpc.method': 'interface and function',
       'herald.callee': 'SPIFFE ID of the one called',
       ...component,
-      'error.type': 'why there is no result: `denied`, `busy`, `deadline` and so on',
+      'error.type': 'why there is no result: `busy`, `deadline`, `failed` or `cancelled`',
     },
   },
   'call.server': {
@@ -87,7 +87,7 @@ export const spanCatalog = {
       'rpc.method': 'interface and function',
       'herald.caller': 'SPIFFE ID of the caller, verified',
       ...component,
-      'error.type': 'why there is no result: `failed`, `deadline` and so on',
+      'error.type': 'why there is no result: `failed`, `deadline`, `cancelled` and so on',
     },
   },
   'herald.token.get': {
@@ -120,7 +120,7 @@ export const spanCatalog = {
     attributes: {
       ...component,
       'herald.egress.entry': "name of the workload's entry",
-      'herald.egress.method': '`bearer`, `sigv4` or `mtls`',
+      'herald.egress.method': '`bearer`, `sigv4` or `client-certificate`',
       'server.address': 'host and port of the origin',
       ...errorType,
     },

@@ -6,8 +6,9 @@ import { createJwtVerifier } from '../../src/identity/jwt-verifier.ts'
 import type { SvidAuthority } from '../../src/identity/svid-authority.ts'
 import { createSvidSource } from '../../src/identity/svid-source.ts'
 import { connectLattice } from '../../src/lattice/connect-lattice.ts'
+import type { Tracer } from '../../src/observability/tracer.ts'
 import { type CapabilityHouse, type HouseOptions, openCapabilityHouse } from '../capabilities/capability-house.ts'
-import { guestInC } from '../engine/guests/build-guest.ts'
+import { guestInC, watComponent } from '../engine/guests/build-guest.ts'
 
 const folder = join(import.meta.dirname, 'guests')
 
@@ -15,6 +16,21 @@ const folder = join(import.meta.dirname, 'guests')
 export function callGuests() {
   const [caller, callee] = [guestInC(folder, 'caller'), guestInC(folder, 'callee')]
   return { caller, callee, twin: callee }
+}
+
+/** Calls `wait` of one interface under two labels, `left` and `right`. */
+export function labelledCaller(): Promise<Uint8Array> {
+  const wait = (label: string) => `(import "${label}" "wait" (func $${label} (param i64) (result i32)))`
+  const ask = (label: string) =>
+    `(func (export "test:asker/asking#${label}") (result i32) (call $${label} (i64.const 0)))`
+  return watComponent(
+    `(module ${wait('left')} ${wait('right')} ${ask('left')} ${ask('right')})`,
+    `package test:asker;
+package test:calls@0.1.0 { interface faults { wait: func(ms: u64) -> u32; } }
+interface asking { left: func() -> u32; right: func() -> u32; }
+world asker { import left: test:calls/faults@0.1.0; import right: test:calls/faults@0.1.0; export asking; }`,
+    'asker',
+  )
 }
 
 /** What the callee asks who called it. */
@@ -26,7 +42,7 @@ export const callsEntry = (config: string) =>
 
 /** A host on a NATS server, with identities of an authority that stays its owner's. */
 export async function openCallsHouse(
-  { url, authority }: { url: string; authority: SvidAuthority },
+  { url, authority, tracer }: { url: string; authority: SvidAuthority; tracer?: Tracer },
   options: HouseOptions = {},
 ): Promise<CapabilityHouse> {
   await using cleanup = new AsyncDisposableStack()
@@ -39,11 +55,11 @@ export async function openCallsHouse(
         cleanup.use(lattice)
         cleanup.use(svids)
         return [
-          createCallsCapability({ svids, verifier, lattice: () => lattice, clock, log }),
+          createCallsCapability({ svids, verifier, lattice: () => lattice, clock, log, tracer }),
           createHeraldIdentityCapability({ svids, verifier, clock, log }),
         ]
       },
-      { guests: callGuests(), ...options },
+      { guests: { ...callGuests(), asker: labelledCaller() }, ...options },
     ),
   )
   const owned = cleanup.move()

@@ -18,6 +18,8 @@ import {
 import { selectorsOf } from '../../src/identity/selectors.ts'
 import { callReplicaSubject, callSubject } from '../../src/lattice/call-subjects.ts'
 import { createLog } from '../../src/observability/log.ts'
+import type { FinishedSpan } from '../../src/observability/span.ts'
+import { Tracer } from '../../src/observability/tracer.ts'
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts'
 import { fingerprintOf } from '../../src/wit/fingerprint.ts'
 import { encodeValues } from '../../src/wit/value-bytes.ts'
@@ -35,6 +37,8 @@ let nats: Nats
 let authority: DevelopmentAuthority
 let here: CapabilityHouse
 let there: CapabilityHouse
+const spans: FinishedSpan[] = []
+const tracer = new Tracer({ parentBased: true, ratio: 1 }, (finished) => spans.push(...finished))
 /** Another program on the same NATS, of nobody in particular. */
 let stranger: NatsConnection
 
@@ -45,8 +49,8 @@ before(async () => {
   )
   stranger = await connect({ servers: nats.url })
   cleanup.defer(() => stranger.close())
-  here = cleanup.use(await openCallsHouse({ url: nats.url, authority }))
-  there = cleanup.use(await openCallsHouse({ url: nats.url, authority }))
+  here = cleanup.use(await openCallsHouse({ url: nats.url, authority, tracer }))
+  there = cleanup.use(await openCallsHouse({ url: nats.url, authority, tracer }))
 })
 after(() => cleanup.disposeAsync())
 
@@ -79,6 +83,28 @@ test('a component calls one of another host, which is told who called', async ()
   assert.equal((await caller.get('/echo', { size: '200000' })).text, 'equal')
   assert.deepEqual(await caller.get('/refuse', { why: 'closed today' }), { status: 409, text: 'closed today' })
   assert.equal((await caller.get('/refuse')).status, 200)
+})
+
+test('the span of a call is the parent of the one where it is answered, and each says who is at its other end', async () => {
+  await using _ = await deployCallee()
+  await using caller = await deployCaller()
+  assert.equal((await caller.get('/who')).status, 200)
+  const ofKind = (kind: FinishedSpan['kind']) =>
+    spans.filter((span) => span.kind === kind && span.name.endsWith('/who')).at(-1)
+  await eventually(() => {
+    tracer.flush()
+    assert.equal(ofKind('server')?.parentSpanId, ofKind('client')?.spanId)
+  })
+  const [client, server] = [ofKind('client'), ofKind('server')]
+  assert.equal(server?.traceId, client?.traceId)
+  const method = client?.attributes['rpc.method']
+  assert.equal(client?.name, method)
+  const of = (name: string) => ({
+    ...{ 'herald.workload.namespace': 'shop', 'herald.workload.name': name, 'herald.component.name': name },
+    'rpc.method': method,
+  })
+  assert.deepEqual(client?.attributes, { ...of('caller'), 'herald.callee': calleeId })
+  assert.deepEqual(server?.attributes, { ...of('callee'), 'herald.caller': callerId })
 })
 
 test('records, options and variants go from host to host as WIT has them', async () => {

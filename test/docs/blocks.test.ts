@@ -145,6 +145,20 @@ const readers: readonly {
     },
   },
   {
+    what: 'the configuration of a collector',
+    is: (text) => text.startsWith('# collector.yaml\n'),
+    read({ text }) {
+      const { receivers, exporters, service } = parse(text)
+      const { endpoint } = receivers.otlp.protocols.http
+      assert.equal(endpoint, '127.0.0.1:4318', 'where the commands of the page send to')
+      assert.deepEqual(Object.keys(service.pipelines), ['traces', 'metrics', 'logs'])
+      for (const pipeline of Object.values<Record<string, string[]>>(service.pipelines)) {
+        assert.deepEqual(pipeline.receivers, Object.keys(receivers))
+        assert.deepEqual(pipeline.exporters, Object.keys(exporters))
+      }
+    },
+  },
+  {
     what: 'settings of a host',
     is: (text) => text.startsWith('# /etc/herald/host.yaml\n'),
     async read({ text }) {

@@ -40,6 +40,11 @@ export const notRun: readonly NotRun[] = [
     pattern: /^nats-callout serve\b/,
     because: 'serves until it is ended: test/callout starts it; here it is parsed',
   },
+  {
+    program: 'curl',
+    pattern: /traceparent: /,
+    because: 'asks a herald dev: test/observability/otlp does, and finds the spans of the page',
+  },
   { program: 'npm', pattern: /^(ci|install|link)\b/, because: "installs what this test runs on; CI's own first step" },
   { program: 'npm', pattern: /^test\b/, because: 'is this test run' },
   {

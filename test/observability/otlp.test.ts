@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { copyFileSync, writeFileSync } from 'node:fs'
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { buildComponents } from '../../scripts/build-components.ts'
 import { otlpSettings } from '../../src/cli/otlp-settings.ts'
 import { type SpanDefinition, spanCatalog } from '../../src/observability/span-catalog.ts'
 import { directoriesIn, startHerald } from '../cli/herald-process.ts'
@@ -11,7 +12,7 @@ import { guestInC } from '../engine/guests/build-guest.ts'
 import { until } from '../lattice/lattice-test-setup.ts'
 import { freePort } from '../support/free-port.ts'
 import { startNats } from '../support/nats.ts'
-import { type OtlpReceiver, startOtlpReceiver } from '../support/otlp-receiver.ts'
+import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from '../support/otlp-receiver.ts'
 import { scanForTokens } from '../support/scan-for-tokens.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
@@ -21,13 +22,16 @@ const directory = temporary.path
 
 async function serve(
   answer: (request: IncomingMessage, body: string) => number,
+  text: () => string = () => '{}',
 ): Promise<{ url: string; authority: string } & AsyncDisposable> {
   const server = createServer((request, response) => {
     let body = ''
     request.setEncoding('utf8').on('data', (text) => {
       body += text
     })
-    request.on('end', () => response.writeHead(answer(request, body), { 'content-type': 'application/json' }).end('{}'))
+    request.on('end', () =>
+      response.writeHead(answer(request, body), { 'content-type': 'application/json' }).end(text()),
+    )
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const authority = `127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -41,9 +45,13 @@ async function serve(
   }
 }
 
-function get(url: string, headers: Record<string, string>): Promise<{ status: number; text: string }> {
+function get(
+  url: string,
+  headers: Record<string, string>,
+  path = '/path?token=in-the-query',
+): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const asked = httpRequest(`${url}/path?token=in-the-query`, { headers, agent: false }, (response) => {
+    const asked = httpRequest(`${url}${path}`, { headers, agent: false }, (response) => {
       let text = ''
       response.setEncoding('utf8').on('data', (chunk) => {
         text += chunk
@@ -238,13 +246,60 @@ const cameFrom = (collector: OtlpReceiver, instance: string) =>
     JSON.stringify(collector.received(signal)).includes(instance),
   )
 
-test('herald dev and herald up send to a collector too, by the option or a variable', async () => {
+/** A workload whose requests are signed with a token from an exchange, one that gets a token, and one that asks for another than it may. */
+function identitiesManifest(upstream: string, tokenEndpoint: string): string {
+  const exchanged = `{host: "http://${upstream}", provider: oidc, audience: sso, token-endpoint: "${tokenEndpoint}"}`
+  const store = '{namespace: wasmcloud, package: identity, interfaces: [store], config: {audiences: vault}}'
+  const signing = `{namespace: herald, package: egress, interfaces: [signing], name: upstream, config: ${exchanged}}`
+  const workload = (
+    name: string,
+    image: string,
+    variable: string,
+    entry: string,
+  ) => `apiVersion: runtime.wasmcloud.dev/v1alpha1
+kind: WorkloadDeployment
+metadata: {name: ${name}, namespace: team}
+spec:
+  template:
+    spec:
+      components:
+        - name: ${name}
+          image: "file://${image}.wasm"
+          localResources:
+            allowedHosts: ["http://${upstream}"]
+            environment: {config: {${variable}}}
+      hostInterfaces:
+        - {namespace: wasi, package: http, interfaces: [incoming-handler], config: {host: ${name}.test}}
+        - ${entry}
+`
+  writeFileSync(
+    join(directory, 'identities.yaml'),
+    [
+      workload('signed', 'relay', `TO: "${upstream}"`, signing),
+      workload('asking', 'whoami', 'HERALD_AUDIENCE: vault', store),
+      workload('refused', 'whoami', 'HERALD_AUDIENCE: not-allowed', store),
+    ].join('---\n'),
+  )
+  return 'identities.yaml'
+}
+
+test('herald dev and herald up send to a collector too; what identities are used for is told under the request, never the tokens', async () => {
   await using collector = await startOtlpReceiver()
   await using nats = await startNats()
-  await using upstream = await serve(() => 200)
+  let authorization = ''
+  await using upstream = await serve(({ headers }) => {
+    authorization = headers.authorization ?? ''
+    return 200
+  })
+  await using sts = await serve(
+    () => 200,
+    () => JSON.stringify({ access_token: 'secret-of-the-exchange', token_type: 'Bearer', expires_in: 3600 }),
+  )
+  copyFileSync((await buildComponents(['whoami-c'])).get('whoami-c') ?? '', join(directory, 'whoami.wasm'))
   const env = { ...directoriesIn(directory), OTEL_METRIC_EXPORT_INTERVAL: '200' }
   const serving = ['--http', '127.0.0.1:0', '--output', 'json']
-  await using dev = startHerald(['dev', manifest(upstream.authority), ...serving, '--otlp-endpoint', collector.url], {
+  const file = identitiesManifest(upstream.authority, `${sts.url}/token`)
+  await using dev = startHerald(['dev', file, ...serving, '--otlp-endpoint', collector.url], {
     cwd: directory,
     env: { ...env, OTEL_SERVICE_NAME: 'of-dev' },
   })
@@ -253,11 +308,78 @@ test('herald dev and herald up send to a collector too, by the option or a varia
     env: { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SERVICE_NAME: 'of-up' },
   })
   const [ready] = await Promise.all([dev.event('ready'), up.event('ready')])
-  assert.equal((await get(String(ready.http), { host: 'relay.test' })).status, 200)
+  const asked = async (host: string, id: string, path?: string) =>
+    (await get(String(ready.http), { host: `${host}.test`, traceparent: `00-${id}-${caller}-01` }, path)).status
+  const [ofSigned, ofAsking, ofRefused] = ['3', '4', '5'].map((digit) => trace.replace('0', digit)) as [
+    string,
+    string,
+    string,
+  ]
+  assert.equal(await asked('signed', ofSigned), 200, dev.stderr)
+  assert.equal(authorization, 'Bearer secret-of-the-exchange')
+  assert.equal(await asked('asking', ofAsking, '/'), 200)
+  assert.equal(await asked('refused', ofRefused, '/'), 403)
+
+  /** `GET > herald.token.get > …`, one for each span of a trace, from its beginning on. */
+  const pathsOf = (id: string): string[] => {
+    const spans = collector.spans().filter(({ traceId }) => traceId === id)
+    const pathOf = ({ name, kind, parentSpanId }: ReceivedSpan): string => {
+      const parent = spans.find(({ spanId }) => spanId === parentSpanId)
+      return `${parent === undefined ? '' : `${pathOf(parent)} > `}${name}${kind === 3 && name === 'GET' ? ' client' : ''}`
+    }
+    return spans.map(pathOf).toSorted()
+  }
+  const sign = 'GET > GET client > herald.egress.sign'
+  for (const [id, expected] of [
+    [
+      ofSigned,
+      ['GET', 'GET > GET client', sign, `${sign} > herald.credentials.exchange`, `${sign} > herald.svid.fetch`],
+    ],
+    [ofAsking, ['GET', 'GET > herald.token.get', 'GET > herald.token.get > herald.svid.fetch']],
+    [ofRefused, ['GET', 'GET > herald.token.get']],
+  ] as const) {
+    await until('all spans came', () => pathsOf(id).length >= expected.length, 30_000)
+    assert.deepEqual(pathsOf(id), expected)
+  }
+  const one = (id: string, name: string) =>
+    collector.spans().find((span) => span.traceId === id && span.name === name) as ReceivedSpan
+  const component = (name: string) => ({
+    ...{ 'herald.workload.namespace': 'team', 'herald.workload.name': name, 'herald.component.name': name },
+  })
+  assert.deepEqual(one(ofSigned, 'herald.egress.sign').attributes, {
+    ...component('signed'),
+    ...{ 'herald.egress.entry': 'upstream', 'herald.egress.method': 'bearer', 'server.address': upstream.authority },
+  })
+  assert.deepEqual(one(ofSigned, 'herald.credentials.exchange').attributes, {
+    ...component('signed'),
+    ...{ 'herald.binding': 'upstream', 'herald.credentials.provider': 'oidc' },
+  })
+  assert.deepEqual(one(ofAsking, 'herald.token.get').attributes, { ...component('asking'), 'herald.audience': 'vault' })
+  const refusal = { ...component('refused'), 'error.type': 'ERR_AUDIENCE_NOT_ALLOWED' }
+  assert.deepEqual(one(ofRefused, 'herald.token.get').attributes, refusal)
+  assert.equal(one(ofRefused, 'herald.token.get').failed, 'ERR_AUDIENCE_NOT_ALLOWED')
+  // How a workload came to serve is a trace of its own.
+  const start = () =>
+    collector
+      .spans()
+      .find(
+        ({ name, attributes }) => name === 'herald.workload.start' && attributes['herald.workload.name'] === 'signed',
+      )
+  await until('the start came', () => start() !== undefined, 30_000)
+  assert.deepEqual(
+    pathsOf(start()?.traceId ?? ''),
+    ['', ' > herald.cell.start', ' > herald.component.compile', ' > herald.image.pull'].map(
+      (rest) => `herald.workload.start${rest}`,
+    ),
+  )
+
   await until('all came of dev', () => cameFrom(collector, 'of-dev').length === 3, 30_000)
   await until('what there is came of up', () => cameFrom(collector, 'of-up').length >= 2, 30_000)
   for (const each of [dev, up]) each.interrupt()
   for (const { exitCode, stderr } of await Promise.all([dev.exited, up.exited])) assert.equal(exitCode, 0, stderr)
+  const secrets = ['secret-of-the-exchange', 'in-the-query', 'secret=query', '/relayed']
+  assert.deepEqual(scanForTokens(collector.text(), { known: secrets }), [])
+  for (const { name, attributes } of collector.spans()) assertInCatalog(name, attributes)
 })
 
 const base = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318/' }

@@ -1,3 +1,4 @@
+import type { CarriedTrace } from '../../observability/trace-context.ts'
 import type { WitFunction } from '../../wit/wit-type.ts'
 import type { CallRefusal } from './call-frame.ts'
 
@@ -35,6 +36,8 @@ export type OutgoingCall = {
 
 export type OutgoingAnswer = { readonly id: number } & CallOutcome
 
+  /** What it belongs to; to be parsed. */
+  readonly trace?: CarriedTrace | undefined
 export type CallOutcome =
   | { readonly kind: 'returned'; readonly bytes: Uint8Array }
   | { readonly kind: 'failed'; readonly as: 'busy' | 'deadline' | 'failed'; readonly message: string }

@@ -5,9 +5,11 @@ import type { JwtVerifier } from '../../identity/jwt-verifier.ts'
 import type { ComponentIdentity, SvidSource } from '../../identity/svid-source.ts'
 import type { Lattice } from '../../lattice/lattice.ts'
 import type { Log } from '../../observability/log.ts'
+import type { Tracer } from '../../observability/tracer.ts'
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts'
 import { fingerprintOf } from '../../wit/fingerprint.ts'
 import type { Capability, ListedInterface } from '../capability.ts'
+import { componentAttributes } from '../component-attributes.ts'
 import { GatheredBindings } from '../gathered-bindings.ts'
 import { CallKey } from './call-key.ts'
 import type { CalledInterface } from './call-messages.ts'
@@ -28,6 +30,8 @@ export type CallsCapabilityOptions = {
   readonly log: Log
   /** Default: the log. */
   readonly audit?: CallsAuditSink
+  /** Default: no spans are made. */
+  readonly tracer?: Tracer | undefined
   /** 0 ≤ x < 1; spreads retries. Default: Math.random. */
   readonly random?: () => number
 }
@@ -37,7 +41,7 @@ const gatherMs = 5_000
 
 /** Calls between components of different workloads, on one host or several: over NATS, each side with its JWT-SVID. */
 export function createCallsCapability(options: CallsCapabilityOptions): Capability {
-  const { svids, verifier, clock, random = Math.random } = options
+  const { svids, verifier, clock, tracer, random = Math.random } = options
   const { audit = auditCallsToLog(options.log) } = options
   const key = new CallKey()
   const open = new GatheredBindings<CallsBinding>({ clock, gatherMs })
@@ -98,15 +102,16 @@ export function createCallsCapability(options: CallsCapabilityOptions): Capabili
         self = { spiffeId: own, identity }
       }
       const tally = new CallTally(auditedComponent(component), audit)
+      const about = componentAttributes(component)
       const owned = stack.move()
       const binding = new CallsBinding({
         config: { imports: listed.imports.map(calledOf), exports: listed.exports.map(calledOf) },
         tally,
-        outgoing: new OutgoingCalls({ targets, key, lattice, clock, log, tally, random }),
+        outgoing: new OutgoingCalls({ targets, key, lattice, clock, log, tally, random, tracer, about }),
         openIncoming: (cell) => {
           if (self === undefined) return undefined
           const { spiffeId, identity } = self
-          const shared = { key, verifier, lattice, clock, log, tally }
+          const shared = { key, verifier, lattice, clock, log, tally, tracer, about }
           return new IncomingCalls({ self: spiffeId, identity, offered, ...shared, ...cell })
         },
         onRelease: () => {

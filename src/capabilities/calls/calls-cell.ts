@@ -81,7 +81,7 @@ export function openCapability(config: unknown, channel: CellChannel): CellCapab
   }
 
   async function run(call: IncomingCall): Promise<void> {
-    const { id, caller, budgetMs } = call
+    const { id, caller, budgetMs, trace } = call
     const offered = exports[call.interface]
     const called = offered?.functions[call.function]
     if (offered === undefined || called === undefined)
@@ -97,6 +97,7 @@ export function openCapability(config: unknown, channel: CellChannel): CellCapab
         deadlineMs: performance.now() + budgetMs,
         signal: controller.signal,
         caller: { tag: 'component' as const, val: caller },
+        ...(trace !== undefined && { within: { trace } }),
       }
       const returned = await resultOf(called, () =>
         channel.callGuest!(offered.name, jsName(called.name), args, options),
@@ -133,7 +134,9 @@ export function openCapability(config: unknown, channel: CellChannel): CellCapab
       let returned: unknown
       try {
         const budgetMs = (instance.deadlineMs ?? Number.POSITIVE_INFINITY) - performance.now()
-        const asked = { interface: at, function: fn, args: encodeValues(paramTypes, args), budgetMs }
+        const { trace } = instance
+        const made = { interface: at, function: fn, args: encodeValues(paramTypes, args), budgetMs }
+        const asked = trace === undefined ? made : { ...made, trace }
         const answer = await ask(asked, instance.signal)
         if (answer.kind === 'failed') throw new CallFailure(answer.as, answer.message)
         returned = decodeValues(resultTypes, answer.bytes)[0]

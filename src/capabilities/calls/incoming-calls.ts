@@ -6,6 +6,9 @@ import type { ComponentIdentity } from '../../identity/svid-source.ts'
 import { callReplicaSubject, callSubject } from '../../lattice/call-subjects.ts'
 import type { Lattice, LatticeMessage, LatticeSubscription } from '../../lattice/lattice.ts'
 import type { Log } from '../../observability/log.ts'
+import type { SpanAttributes } from '../../observability/span-catalog.ts'
+import { carryTrace, type TraceContext } from '../../observability/trace-context.ts'
+import type { ActiveSpan, Tracer } from '../../observability/tracer.ts'
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts'
 import { type CallAnswer, type CallHead, type CallRefusal, encodeAnswer, parseCallMessage } from './call-frame.ts'
 import type { CallKey } from './call-key.ts'
@@ -42,12 +45,16 @@ export type IncomingCallsOptions = {
   /** To the cell. */
   readonly enter: (call: IncomingCall) => void
   readonly cancel: (id: number) => void
+  /** Makes a span of each call that is admitted; what its caller says that it belongs to reaches the component without it too. */
+  readonly tracer?: Tracer | undefined
+  /** Of those spans. */
+  readonly about: SpanAttributes<'call.server'>
 }
 
 /** A call that can be answered: whose it is, and its number. */
 type Asked = { readonly message: LatticeMessage; readonly from: CallerSession; readonly number: number }
 
-type InFlight = Asked & { readonly offer: number }
+type InFlight = Asked & { readonly offer: number; readonly span: ActiveSpan<'call.server'> | undefined }
 
 /** Messages at a time, verification included. */
 const maxMessages = 4_096
@@ -97,6 +104,8 @@ export class IncomingCalls {
     this.#inFlight.delete(id)
     call.from.running.delete(call.number)
     this.#inFlightOf[call.offer]! -= 1
+    if (bytes === undefined) call.span?.failed(refusal)
+    call.span?.end()
     this.#reply(call, bytes === undefined ? { kind: 'refused', refusal, message } : { kind: 'returned', bytes })
   }
 
@@ -196,7 +205,7 @@ export class IncomingCalls {
   }
 
   #admit(asked: Asked, head: CallHead, args: Uint8Array): undefined {
-    const { offered, clock, enter } = this.#options
+    const { offered, clock, enter, tracer } = this.#options
     const { from, number } = asked
     const caller = from.peer.spiffeId
     const now = clock.nowMs()
@@ -214,13 +223,28 @@ export class IncomingCalls {
     if (this.#inFlightOf[offer]! >= target.maxInFlight)
       return this.#refuse(asked, 'busy', 'too many calls are in progress')
     const id = this.#nextId++
-    this.#inFlight.set(id, { ...asked, offer })
+    const parent = asked.message.trace
+    const span = tracer && this.#begin(tracer, parent, `${target.name}/${head.function}`, caller)
+    const context = span?.context ?? parent
+    this.#inFlight.set(id, { ...asked, offer, span })
     from.running.set(number, id)
     this.#inFlightOf[offer]! += 1
     const budgetMs = Math.min(head.deadline - now, target.timeoutMs)
     // A piece of a larger memory, which would be copied with it.
-    enter({ id, interface: offer, function: fn, args: args.slice(), budgetMs, caller })
+    const call = { id, interface: offer, function: fn, args: args.slice(), budgetMs, caller }
+    enter(context === undefined ? call : { ...call, trace: carryTrace(context) })
     return undefined
+  }
+
+  #begin(
+    tracer: Tracer,
+    parent: TraceContext | undefined,
+    method: string,
+    caller: SpiffeId,
+  ): ActiveSpan<'call.server'> {
+    const span = tracer.begin('call.server', parent, method)
+    span.set({ ...this.#options.about, 'rpc.method': method, 'herald.caller': caller })
+    return span
   }
 
   #repeated(asked: Asked): undefined {

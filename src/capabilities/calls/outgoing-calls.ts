@@ -3,6 +3,9 @@ import { isHeraldError } from '../../errors/herald-error.ts'
 import type { ComponentIdentity } from '../../identity/svid-source.ts'
 import type { Lattice } from '../../lattice/lattice.ts'
 import type { Log } from '../../observability/log.ts'
+import type { SpanAttributes } from '../../observability/span-catalog.ts'
+import { readTrace, type TraceContext } from '../../observability/trace-context.ts'
+import { codeOf, type Tracer } from '../../observability/tracer.ts'
 import type { SpiffeId } from '../../spiffe/spiffe-id.ts'
 import {
   type CallAnswer,
@@ -41,6 +44,10 @@ export type OutgoingCallsOptions = {
   readonly log: Log
   readonly tally: CallTally
   readonly random: () => number
+  /** Makes a span of each call; what it belongs to reaches the callee without it too. */
+  readonly tracer?: Tracer | undefined
+  /** Of those spans. */
+  readonly about: SpanAttributes<'call.client'>
 }
 
 /** Pauses before a call that certainly did not run is tried again, ms. */
@@ -56,6 +63,8 @@ const failures: Readonly<Partial<Record<CallRefusal, Failure['as']>>> = {
 }
 
 type Failure = Extract<CallOutcome, { kind: 'failed' }>
+/** `trace`: what the callee is to see it as part of. */
+type Call = { readonly args: Uint8Array; readonly budgetMs: number; readonly trace: TraceContext | undefined }
 
 /** Calls that a component makes, with its token. A call runs at most once: after an error that is not a refusal nobody knows whether it ran. */
 export class OutgoingCalls {
@@ -67,7 +76,10 @@ export class OutgoingCalls {
   }
 
   /** Never rejects but with the signal's reason, or for what no cell sends. */
-  async call({ interface: at, function: fn, args, budgetMs }: OutgoingCall, signal: AbortSignal): Promise<CallOutcome> {
+  async call(
+    { interface: at, function: fn, args, budgetMs, trace }: OutgoingCall,
+    signal: AbortSignal,
+  ): Promise<CallOutcome> {
     const target = this.#options.targets[at]
     if (target?.functions[fn] === undefined || !(args instanceof Uint8Array) || typeof budgetMs !== 'number')
       throw new TypeError('no such call')
@@ -75,7 +87,11 @@ export class OutgoingCalls {
     if (this.#inFlight >= target.maxInFlight) return failed('busy', 'too many calls are in progress')
     this.#inFlight += 1
     try {
-      return await this.#tryCall(target, fn, args, budgetMs, signal)
+      const parent = trace && readTrace(trace)
+      const { tracer } = this.#options
+      const call = { args, budgetMs, trace: parent }
+      if (tracer !== undefined) return await this.#traced(tracer, target, fn, call, signal)
+      return await this.#tryCall(target, fn, call, signal)
     } catch (error) {
       signal.throwIfAborted()
       return this.#failureOf(target, error)
@@ -84,11 +100,27 @@ export class OutgoingCalls {
     }
   }
 
+  async #traced(tracer: Tracer, target: CallTarget, fn: number, call: Call, signal: AbortSignal): Promise<CallOutcome> {
+    const method = `${target.name}/${target.functions[fn]?.name}`
+    const span = tracer.begin('call.client', call.trace, method)
+    span.set({ ...this.#options.about, 'rpc.method': method, 'herald.callee': target.callee })
+    const traced = { ...call, trace: span.context }
+    try {
+      const outcome = await tracer.within(span.context, () => this.#tryCall(target, fn, traced, signal))
+      if (outcome.kind === 'failed') span.failed(outcome.as)
+      return outcome
+    } catch (error) {
+      span.failed(signal.aborted ? 'cancelled' : codeOf(error))
+      throw error
+    } finally {
+      span.end()
+    }
+  }
+
   async #tryCall(
     target: CallTarget,
     fn: number,
-    args: Uint8Array,
-    budgetMs: number,
+    { args, budgetMs, trace }: Call,
     signal: AbortSignal,
   ): Promise<CallOutcome> {
     const { clock, random } = this.#options
@@ -97,7 +129,7 @@ export class OutgoingCalls {
     const tired = new Set<string>()
     let askedAgain = false
     for (let attempt = 0; ; attempt++) {
-      const answer = await this.#send(target, fn, args, deadline, tired, signal)
+      const answer = await this.#send(target, fn, { args, deadline, trace }, tired, signal)
       if (answer.kind === 'returned') {
         this.#options.tally.add({ kind: 'called', target: target.callee })
         return { kind: 'returned', bytes: answer.bytes.slice() }
@@ -119,8 +151,7 @@ export class OutgoingCalls {
   async #send(
     target: CallTarget,
     fn: number,
-    args: Uint8Array,
-    deadline: number,
+    { args, deadline, trace }: { args: Uint8Array; deadline: number; trace: TraceContext | undefined },
     tired: Set<string>,
     signal: AbortSignal,
   ): Promise<CallAnswer> {
@@ -141,7 +172,7 @@ export class OutgoingCalls {
     const frame = replica.session.sealCall(number, encodeCall({ ...head, deadline }, args))
     replica.load.inFlight += 1
     try {
-      const answer = await this.#ask(target, replica, { number, frame, deadline }, signal)
+      const answer = await this.#ask(target, replica, { number, frame, deadline, trace }, signal)
       if (answer.kind === 'refused' && !callRefusals[answer.refusal].started) tired.add(replica.id)
       if (answer.kind === 'refused' && (answer.refusal === 'stopping' || answer.refusal === 'denied'))
         target.replicas.forget(replica)
@@ -155,7 +186,12 @@ export class OutgoingCalls {
   async #ask(
     target: CallTarget,
     replica: CalleeReplica,
-    { number, frame, deadline }: { number: number; frame: Uint8Array; deadline: number },
+    {
+      number,
+      frame,
+      deadline,
+      trace,
+    }: { number: number; frame: Uint8Array; deadline: number; trace: TraceContext | undefined },
     signal: AbortSignal,
   ): Promise<CallAnswer> {
     const { lattice, clock } = this.#options
@@ -164,7 +200,7 @@ export class OutgoingCalls {
       if (timeoutMs <= 0) return tooLate
       let received: Uint8Array
       try {
-        received = await lattice.request(replica.subject, frame, { timeoutMs, signal })
+        received = await lattice.request(replica.subject, frame, { timeoutMs, signal, trace })
       } catch (error) {
         if (isHeraldError(error, 'ERR_LATTICE_NO_RESPONDERS')) {
           target.replicas.forget(replica)

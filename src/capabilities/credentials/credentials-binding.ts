@@ -6,13 +6,14 @@ import type { AudienceSvidChange } from '../../identity/component-svids.ts'
 import type { ComponentIdentity } from '../../identity/svid-source.ts'
 import type { CellBinding } from '../capability.ts'
 import { cellModule } from '../cell-module.ts'
+import { componentAttributes } from '../component-attributes.ts'
 import { SharedSlots } from '../identity/shared-slots.ts'
 import { type CredentialsAnswer, type CredentialsCellConfig, credentialsErrorOf } from './credentials-answer.ts'
 import type { CredentialsAuditSink } from './credentials-audit.ts'
 import type { NamedBinding } from './credentials-config.ts'
 import { type HeldChange, HeldCredentials, type HeldCredentialsOptions } from './held-credentials.ts'
 
-export type CredentialsBindingOptions = Pick<HeldCredentialsOptions, 'fetch' | 'clock' | 'log'> & {
+export type CredentialsBindingOptions = Pick<HeldCredentialsOptions, 'fetch' | 'clock' | 'log' | 'tracer'> & {
   readonly component: ComponentFacts
   readonly bindings: readonly NamedBinding[]
   /** One per binding, released with this. */
@@ -34,10 +35,10 @@ export class CredentialsBinding implements CellBinding {
   constructor(options: CredentialsBindingOptions) {
     this.#options = options
     this.#component = auditedComponent(options.component)
-    const { bindings, identities, fetch, clock, log } = options
+    const { component, bindings, identities, fetch, clock, log, tracer } = options
     this.#slots = SharedSlots.create(bindings.length)
     this.config = { names: bindings.map(({ name }) => name), shared: this.#slots.buffer }
-    this.#held = bindings.map(({ binding }, slot) => {
+    this.#held = bindings.map(({ name, binding }, slot) => {
       const identity = identities[slot]
       if (identity === undefined) throw new TypeError('one identity per binding')
       identity.onChange((change) => this.#onIdentityChange(slot, change))
@@ -47,6 +48,8 @@ export class CredentialsBinding implements CellBinding {
         fetch,
         clock,
         log,
+        tracer,
+        about: { ...componentAttributes(component), 'herald.binding': name },
         onChange: (change) => this.#onHeldChange(slot, change),
       })
     })

@@ -1,6 +1,7 @@
 import type { Clock } from '../../clock/clock.ts'
 import type { SvidSource } from '../../identity/svid-source.ts'
 import type { Log } from '../../observability/log.ts'
+import type { Tracer } from '../../observability/tracer.ts'
 import type { Capability } from '../capability.ts'
 import { GatheredBindings } from '../gathered-bindings.ts'
 import { openIdentities } from '../open-identities.ts'
@@ -16,6 +17,8 @@ export type CredentialsCapabilityOptions = {
   readonly loopbackEndpoints: boolean
   readonly clock: Clock
   readonly log: Log
+  /** Default: no spans are made. */
+  readonly tracer?: Tracer | undefined
   /** Default: the log. */
   readonly audit?: CredentialsAuditSink
   /** How often deliveries from the cells' memory are gathered into one audit event, ms. Default: 10 s. */
@@ -24,7 +27,16 @@ export type CredentialsCapabilityOptions = {
 
 /** `herald:credentials/store`: one binding per `hostInterfaces` entry, nothing without one. */
 export function createCredentialsCapability(options: CredentialsCapabilityOptions): Capability {
-  const { svids, fetch, loopbackEndpoints, clock, log, audit = auditCredentialsToLog(log), gatherMs = 10_000 } = options
+  const {
+    svids,
+    fetch,
+    loopbackEndpoints,
+    clock,
+    log,
+    tracer,
+    audit = auditCredentialsToLog(log),
+    gatherMs = 10_000,
+  } = options
   const open = new GatheredBindings<CredentialsBinding>({ clock, gatherMs })
   return {
     name: 'credentials',
@@ -43,6 +55,7 @@ export function createCredentialsCapability(options: CredentialsCapabilityOption
         fetch,
         clock,
         log,
+        tracer,
         audit,
         onRelease: () => open.delete(binding),
       })

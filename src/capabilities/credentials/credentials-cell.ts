@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../../clock/clock.ts'
 import type { CredentialSecret } from '../../federation/credentials.ts'
-import type { CellCapability, CellChannel } from '../capability.ts'
+import type { CellCapability, CellChannel, InstanceContext } from '../capability.ts'
 import { SharedSlots } from '../identity/shared-slots.ts'
 import type { CredentialsAnswer, CredentialsCellConfig, CredentialsError } from './credentials-answer.ts'
 
@@ -20,10 +20,10 @@ export function openCapability(config: unknown, channel: CellChannel, clock: Clo
   const slotOf = new Map(names.map((name, slot) => [name, slot]))
   const held: (Granted | undefined)[] = names.map(() => undefined)
 
-  async function ask(slot: number, signal: AbortSignal): Promise<GuestCredentials> {
+  async function ask(slot: number, { signal, trace }: InstanceContext): Promise<GuestCredentials> {
     let answer: CredentialsAnswer
     try {
-      answer = (await channel.request('get', slot, { signal })) as CredentialsAnswer
+      answer = (await channel.request('get', slot, { signal, trace })) as CredentialsAnswer
     } catch (error) {
       signal.throwIfAborted()
       throw new CredentialsFailure({ tag: 'unavailable', val: 'the host could not be asked: try again' }, error)
@@ -34,7 +34,7 @@ export function openCapability(config: unknown, channel: CellChannel, clock: Clo
   }
 
   return {
-    prepare({ signal }) {
+    prepare(instance) {
       return {
         'herald:credentials/store': {
           /** At once when they are held, else a promise of them. @throws CredentialsFailure, which the glue turns into the `err` case. */
@@ -50,7 +50,7 @@ export function openCapability(config: unknown, channel: CellChannel, clock: Clo
               return toGuest(known)
             }
             held[slot] = undefined
-            return ask(slot, signal)
+            return ask(slot, instance)
           },
         },
       }

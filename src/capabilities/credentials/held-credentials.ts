@@ -6,6 +6,8 @@ import { exchange } from '../../federation/exchange.ts'
 import type { ComponentIdentity } from '../../identity/svid-source.ts'
 import { waitWithin } from '../../identity/wait-within.ts'
 import type { Log } from '../../observability/log.ts'
+import type { SpanAttributes } from '../../observability/span-catalog.ts'
+import { measured, type Tracer } from '../../observability/tracer.ts'
 import type { JwtSvid } from '../../spiffe/jwt-svid.ts'
 
 export type HeldCredentialsOptions = {
@@ -14,6 +16,10 @@ export type HeldCredentialsOptions = {
   readonly fetch: typeof globalThis.fetch
   readonly clock: Clock
   readonly log: Log
+  /** Makes a span of each exchange. Default: none are made. */
+  readonly tracer?: Tracer | undefined
+  /** Of those spans. */
+  readonly about?: SpanAttributes<'herald.credentials.exchange'>
   /** New credentials are held, or the same ones for longer, or (undefined) none any more. */
   readonly onChange: (change: HeldChange) => void
 }
@@ -116,7 +122,7 @@ export class HeldCredentials {
     const epoch = this.#epoch
     try {
       const { svid } = await identity.fetchJwtSvid([audienceOf(binding)], { signal })
-      const exchanged = await exchange(binding, svid, { fetch, clock, signal })
+      const exchanged = await this.#traced(() => exchange(binding, svid, { fetch, clock, signal }))
       if (epoch !== this.#epoch || this.#lifetime.signal.aborted) {
         this.#revoke(exchanged.lease)
         throw revokedMeanwhile()
@@ -128,6 +134,14 @@ export class HeldCredentials {
       }
       throw error
     }
+  }
+
+  /** What takes the SVID as it is trades nothing. */
+  #traced(trade: () => Promise<Exchanged>): Promise<Exchanged> {
+    const { tracer, about, binding } = this.#options
+    if (binding.provider === 'jwt-svid') return trade()
+    const attributes = { ...about, 'herald.credentials.provider': binding.provider }
+    return measured(tracer, 'herald.credentials.exchange', attributes, trade)
   }
 
   #keep(svid: JwtSvid, { credentials, lease }: Exchanged, kind: 'exchanged' | 'renewed'): Held {

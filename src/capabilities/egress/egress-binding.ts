@@ -12,8 +12,10 @@ import { type AuditedComponent, auditedComponent, tokenIdOf } from '../../identi
 import type { ComponentFacts } from '../../identity/component-facts.ts'
 import type { AudienceSvidChange } from '../../identity/component-svids.ts'
 import type { ComponentIdentity } from '../../identity/svid-source.ts'
+import { type ActiveSpan, codeOf, measured } from '../../observability/tracer.ts'
 import type { CellBinding } from '../capability.ts'
 import { cellModule } from '../cell-module.ts'
+import { componentAttributes } from '../component-attributes.ts'
 import { credentialsErrorOf } from '../credentials/credentials-answer.ts'
 import { type HeldChange, HeldCredentials, type HeldCredentialsOptions } from '../credentials/held-credentials.ts'
 import { CertificateTunnel } from './certificate-tunnel.ts'
@@ -22,7 +24,7 @@ import type { EgressAuditSink } from './egress-audit.ts'
 import type { NamedSigning } from './egress-config.ts'
 import { parseRejectedReport, parseSignRequest } from './sign-request.ts'
 
-export type EgressBindingOptions = Pick<HeldCredentialsOptions, 'fetch' | 'clock' | 'log'> & {
+export type EgressBindingOptions = Pick<HeldCredentialsOptions, 'fetch' | 'clock' | 'log' | 'tracer'> & {
   readonly component: ComponentFacts
   readonly signings: readonly NamedSigning[]
   /** One per signing, released with this. */
@@ -63,7 +65,7 @@ export class EgressBinding implements CellBinding {
   constructor(options: EgressBindingOptions) {
     this.#options = options
     this.#component = auditedComponent(options.component)
-    const { signings, identities, tunnels, fetch, clock, log } = options
+    const { component, signings, identities, tunnels, fetch, clock, log, tracer } = options
     this.config = {
       signings: signings.map(({ signing }, index) =>
         'binding' in signing ? signing : { ...signing, socketPath: tunnels.get(index)!.socketPath },
@@ -78,7 +80,9 @@ export class EgressBinding implements CellBinding {
         return { named, identity, audience: signing.origin, way: tunnels.get(index)!, ...counted }
       identity.onChange((change) => this.#onIdentityChange(index, change))
       const onChange = (change: HeldChange): void => this.#onHeldChange(index, change)
-      const held = new HeldCredentials({ binding: signing.binding, identity, fetch, clock, log, onChange })
+      const about = { ...componentAttributes(component), 'herald.binding': named.name }
+      const { binding } = signing
+      const held = new HeldCredentials({ binding, identity, fetch, clock, log, tracer, about, onChange })
       const way = { signing, held, signer: undefined, evictableAtMs: 0 }
       return { named, identity, audience: audienceOf(signing.binding), way, ...counted }
     })
@@ -97,6 +101,22 @@ export class EgressBinding implements CellBinding {
   async #sign(payload: unknown, signal: AbortSignal): Promise<SignAnswer> {
     const { slot: index, head } = parseSignRequest(payload)
     const slot = this.#slotAt(index)
+    const { name, signing } = slot.named
+    const about = {
+      ...componentAttributes(this.#options.component),
+      'herald.egress.entry': name,
+      'herald.egress.method': signing.method.kind,
+      'server.address': signing.origin.replace(/^.*:\/\//, ''),
+    }
+    return measured(this.#options.tracer, 'herald.egress.sign', about, (span) => this.#signed(slot, head, signal, span))
+  }
+
+  async #signed(
+    slot: Slot,
+    head: HeadToSign,
+    signal: AbortSignal,
+    span: ActiveSpan<'herald.egress.sign'> | undefined,
+  ): Promise<SignAnswer> {
     try {
       // Checked here as well: what the cell says may be the guest's.
       const refusal = egressRefusalOf(slot.named.signing, head)
@@ -110,6 +130,7 @@ export class EgressBinding implements CellBinding {
     } catch (error) {
       if (signal.aborted) throw error
       this.#countRefusal(slot, error)
+      span?.failed(codeOf(error))
       const told = credentialsErrorOf(error)
       const denied = told.tag !== 'unavailable'
       return { kind: 'refused', denied, message: 'val' in told ? told.val : 'this component has no identity' }

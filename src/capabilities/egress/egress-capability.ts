@@ -1,6 +1,7 @@
 import type { Clock } from '../../clock/clock.ts'
 import type { SvidSource } from '../../identity/svid-source.ts'
 import type { Log } from '../../observability/log.ts'
+import type { Tracer } from '../../observability/tracer.ts'
 import type { Capability } from '../capability.ts'
 import { GatheredBindings } from '../gathered-bindings.ts'
 import { openIdentities } from '../open-identities.ts'
@@ -20,6 +21,8 @@ export type EgressCapabilityOptions = {
   readonly loopbackEndpoints: boolean
   readonly clock: Clock
   readonly log: Log
+  /** Default: no spans are made. */
+  readonly tracer?: Tracer | undefined
   /** Default: the log. */
   readonly audit?: EgressAuditSink
   /** How often uses are gathered into one audit event, ms. Default: 10 s. */
@@ -38,6 +41,7 @@ export function createEgressCapability(options: EgressCapabilityOptions): Capabi
     x509BundleOf,
     clock,
     log,
+    tracer,
     audit = auditEgressToLog(log),
     gatherMs = 10_000,
   } = options
@@ -66,7 +70,7 @@ export function createEgressCapability(options: EgressCapabilityOptions): Capabi
       }
       const onRelease = (): void => void open.delete(binding)
       const binding = new EgressBinding({
-        ...{ component, signings, identities, tunnels, fetch, clock, log, audit, onRelease },
+        ...{ component, signings, identities, tunnels, fetch, clock, log, tracer, audit, onRelease },
       })
       undo.move()
       return open.add(binding)

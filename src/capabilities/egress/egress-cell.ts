@@ -14,11 +14,11 @@ export function openCapability(config: unknown, channel: CellChannel): CellCapab
         body: signing.method.kind === 'sigv4' && signing.method.payload === 'hashed' ? 'hashed' : 'streamed',
         ...('socketPath' in signing && { connect: tunnelled(signing.socketPath) }),
         refusalOf: (request) => egressRefusalOf(signing, request),
-        async sign(head, { signal }) {
+        async sign(head, { signal, trace }) {
           const request: SignRequest = { slot, head }
           let answer: SignAnswer
           try {
-            answer = (await channel.request('sign', request, { signal })) as SignAnswer
+            answer = (await channel.request('sign', request, { signal, trace })) as SignAnswer
           } catch (cause) {
             signal.throwIfAborted()
             throw new RequestSigningError('the host could not sign: try again', { denied: false, cause })

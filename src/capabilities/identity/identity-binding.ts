@@ -11,9 +11,11 @@ import type { ComponentFacts } from '../../identity/component-facts.ts'
 import type { AudienceSvidChange } from '../../identity/component-svids.ts'
 import type { ComponentIdentity } from '../../identity/svid-source.ts'
 import type { Log } from '../../observability/log.ts'
+import { type ActiveSpan, codeOf, measured, type Tracer } from '../../observability/tracer.ts'
 import type { JwtSvid } from '../../spiffe/jwt-svid.ts'
 import type { CellBinding } from '../capability.ts'
 import { cellModule } from '../cell-module.ts'
+import { componentAttributes } from '../component-attributes.ts'
 import { type IdentityAnswer, type IdentityCellConfig, type IdentityPush, storeErrorOf } from './identity-answer.ts'
 import type { IdentityConfig } from './identity-config.ts'
 import { SharedSlots } from './shared-slots.ts'
@@ -24,8 +26,12 @@ export type IdentityBindingOptions = {
   readonly identity: ComponentIdentity
   readonly audit: AuditSink
   readonly log: Log
+  /** Default: no spans are made. */
+  readonly tracer?: Tracer | undefined
   readonly onRelease: () => void
 }
+
+type GetSpan = ActiveSpan<'herald.token.get'> | undefined
 
 /** One component's `wasmcloud:identity` on the control thread: allow-list, audit, and news of renewals and evictions for its cells. */
 export class IdentityBinding implements CellBinding {
@@ -56,7 +62,7 @@ export class IdentityBinding implements CellBinding {
 
   async handle(method: string, payload: unknown, { signal }: { signal: AbortSignal }): Promise<unknown> {
     if (method === 'get') return this.#get(payload, signal)
-    if (method === 'refused') return this.#refused(payload)
+    if (method === 'refused') return this.#traced(undefined, async (span) => this.#refused(payload, span))
     throw new TypeError(`wasmcloud:identity has no method ${JSON.stringify(method.slice(0, 40))}`)
   }
 
@@ -65,6 +71,16 @@ export class IdentityBinding implements CellBinding {
     const slot = typeof payload === 'number' && Number.isInteger(payload) ? payload : -1
     const audience = this.#options.config.audiences[slot]
     if (audience === undefined) throw new TypeError('wasmcloud:identity: no such slot')
+    return this.#traced(audience, (span) => this.#fetch(slot, audience, signal, span))
+  }
+
+  #traced<T>(audience: string | undefined, work: (span: GetSpan) => Promise<T>): Promise<T> {
+    const { tracer, component } = this.#options
+    const about = { ...componentAttributes(component), 'herald.audience': audience }
+    return measured(tracer, 'herald.token.get', about, work)
+  }
+
+  async #fetch(slot: number, audience: string, signal: AbortSignal, span: GetSpan): Promise<IdentityAnswer> {
     const epoch = this.#slots.epoch(slot)
     try {
       const { svid, usableUntilMs } = await this.#options.identity.fetchJwtSvid([audience], { signal })
@@ -74,6 +90,7 @@ export class IdentityBinding implements CellBinding {
     } catch (error) {
       if (signal.aborted) throw error
       this.#auditRefusal(slot, audience, error)
+      span?.failed(codeOf(error))
       return { kind: 'refused', error: storeErrorOf(error) }
     }
   }
@@ -114,7 +131,8 @@ export class IdentityBinding implements CellBinding {
     this.#options.audit({ kind: 'refused', component: this.#component, audience, ...repeated })
   }
 
-  #refused(payload: unknown): void {
+  #refused(payload: unknown, span: GetSpan): void {
+    span?.failed('ERR_AUDIENCE_NOT_ALLOWED')
     if (typeof payload !== 'string') throw new TypeError('wasmcloud:identity: an audience is a text')
     this.#options.audit({
       kind: 'refused',

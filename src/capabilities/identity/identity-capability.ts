@@ -2,6 +2,7 @@ import type { Clock } from '../../clock/clock.ts'
 import { type AuditSink, auditToLog } from '../../identity/audit.ts'
 import type { SvidSource } from '../../identity/svid-source.ts'
 import type { Log } from '../../observability/log.ts'
+import type { Tracer } from '../../observability/tracer.ts'
 import type { Capability } from '../capability.ts'
 import { GatheredBindings } from '../gathered-bindings.ts'
 import { IdentityBinding } from './identity-binding.ts'
@@ -14,13 +15,15 @@ export type IdentityCapabilityOptions = {
   readonly audit?: AuditSink
   readonly log: Log
   readonly clock: Clock
+  /** Default: no spans are made. */
+  readonly tracer?: Tracer | undefined
   /** How often deliveries from the cells' memory are gathered into one audit event, ms. Default: 10 s. */
   readonly gatherMs?: number
 }
 
 /** `wasmcloud:identity/store@0.0.1`: deny by default, by the audiences of the workload's hostInterfaces entry. */
 export function createIdentityCapability(options: IdentityCapabilityOptions): Capability {
-  const { svids, log, clock, audit = auditToLog(log), gatherMs = 10_000 } = options
+  const { svids, log, clock, tracer, audit = auditToLog(log), gatherMs = 10_000 } = options
   const open = new GatheredBindings<IdentityBinding>({ clock, gatherMs })
   return {
     name: 'identity',
@@ -38,6 +41,7 @@ export function createIdentityCapability(options: IdentityCapabilityOptions): Ca
         identity,
         audit,
         log,
+        tracer,
         onRelease: () => open.delete(binding),
       })
       return open.add(binding)

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../../clock/clock.ts'
-import type { CellCapability, CellChannel } from '../capability.ts'
+import type { CarriedTrace } from '../../observability/trace-context.ts'
+import type { CellCapability, CellChannel, InstanceContext } from '../capability.ts'
 import {
   audienceRefusal,
   type IdentityAnswer,
@@ -30,20 +31,22 @@ export function openCapability(config: unknown, channel: CellChannel, clock: Clo
     if (slot >= 0 && slot < held.length) held[slot] = { token, usableUntilMs, epoch }
   })
 
-  function refuse(audience: string): never {
+  function refuse(audience: string, trace: CarriedTrace | undefined): never {
     // Through bytes, since a slice may keep the guest's whole text alive.
     const name = Buffer.from(audience.slice(0, 200)).toString()
     if (reported.size < maxReportedRefusals && !reported.has(name)) {
       reported.add(name)
-      channel.request('refused', name, { signal: new AbortController().signal }).catch(() => slots.countRefusal())
+      channel
+        .request('refused', name, { signal: new AbortController().signal, trace })
+        .catch(() => slots.countRefusal())
     } else slots.countRefusal()
     throw new StoreFailure(audienceRefusal(audience))
   }
 
-  async function ask(slot: number, signal: AbortSignal): Promise<string> {
+  async function ask(slot: number, { signal, trace }: InstanceContext): Promise<string> {
     let answer: IdentityAnswer
     try {
-      answer = (await channel.request('get', slot, { signal })) as IdentityAnswer
+      answer = (await channel.request('get', slot, { signal, trace })) as IdentityAnswer
     } catch (error) {
       signal.throwIfAborted()
       throw new StoreFailure({ tag: 'io', val: 'the host could not be asked: try again' }, error)
@@ -55,20 +58,20 @@ export function openCapability(config: unknown, channel: CellChannel, clock: Clo
   }
 
   return {
-    prepare({ signal }) {
+    prepare(instance) {
       return {
         'wasmcloud:identity/store': {
           /** The token, at once when it is held, else a promise of it. @throws StoreFailure, which the glue turns into the `err` case. */
           get(audience: string): string | Promise<string> {
             const slot = slotOf.get(audience)
-            if (slot === undefined) return refuse(audience)
+            if (slot === undefined) return refuse(audience, instance.trace)
             const token = held[slot]
             if (token !== undefined && token.epoch === slots.epoch(slot) && clock.nowMs() < token.usableUntilMs) {
               slots.countDelivery(slot)
               return token.token
             }
             held[slot] = undefined
-            return ask(slot, signal)
+            return ask(slot, instance)
           },
         },
       }
