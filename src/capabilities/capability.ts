@@ -85,6 +85,11 @@ export interface CellBinding {
    * under the guest's influence. A rejection reaches the cell as an Error with `code` and `message` only.
    */
   handle(method: string, payload: unknown, options: { signal: AbortSignal }): Promise<unknown>
+  /**
+   * Takes what the cell's side tells without waiting for an answer, and is done at once. As for {@link handle}, the guest may have a hand in all of
+   * `payload`; what it throws is logged.
+   */
+  told?(method: string, payload: unknown): void
   /** Called once with a function that sends a message to the cell (to every cell of the component). */
   attach(send: (message: unknown) => void): void
   /**
@@ -111,6 +116,11 @@ export interface CellChannel {
     payload: unknown,
     options: { signal: AbortSignal; readonly trace?: CarriedTrace | undefined },
   ): Promise<unknown>
+  /**
+   * Tells the control thread something that needs no answer: `CellBinding.told`. An answer would wake this thread for nothing, which is dearer than the
+   * message. Every engine offers it; stand-ins for one may not.
+   */
+  tell?(method: string, payload: unknown): void
   /** Messages sent through `attach`'s function. */
   onMessage(listener: (message: unknown) => void): void
   /**

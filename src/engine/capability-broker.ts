@@ -1,5 +1,6 @@
 import type { CellBinding } from '../capabilities/capability.ts'
 import { isHeraldError } from '../errors/herald-error.ts'
+import type { Log } from '../observability/log.ts'
 import { readTrace } from '../observability/trace-context.ts'
 import type { Tracer } from '../observability/tracer.ts'
 import type { FromCellMain, ToCellMain } from './cell-protocol.ts'
@@ -10,17 +11,19 @@ const maxPending = 4096
 export class CapabilityBroker {
   readonly #bindings: ReadonlyMap<string, readonly CellBinding[]>
   readonly #post: (message: ToCellMain) => void
+  readonly #log: Log
   readonly #tracer: Tracer | undefined
   #pending = new Map<number, AbortController>()
 
-  /** @param post sends to the cell's present thread, if it has one @param tracer has spans of what a guest asks for belong to its call */
+  /** @param post sends to the cell's present thread, if it has one; `tracer` has spans of what a guest asks for belong to its call */
   constructor(
     bindings: ReadonlyMap<string, readonly CellBinding[]>,
     post: (message: ToCellMain) => void,
-    tracer?: Tracer,
+    { log, tracer }: { readonly log: Log; readonly tracer: Tracer | undefined },
   ) {
     this.#bindings = bindings
     this.#post = post
+    this.#log = log
     this.#tracer = tracer
     for (const [component, ofComponent] of bindings) {
       for (const [index, binding] of ofComponent.entries()) {
@@ -55,6 +58,16 @@ export class CapabilityBroker {
           message: isHeraldError(error) || typeof text === 'string' ? String(text) : 'the capability failed',
         },
       })
+    }
+  }
+
+  told({ component, binding, method, payload }: Extract<FromCellMain, { kind: 'capability-told' }>): void {
+    try {
+      const target = this.#bindings.get(component)?.[binding]
+      if (target?.told === undefined) throw new Error('no such capability')
+      target.told(method, payload)
+    } catch (err) {
+      this.#log.error({ event: 'capability.told_failed', component, err }, 'what a cell said was not understood')
     }
   }
 

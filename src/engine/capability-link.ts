@@ -41,6 +41,7 @@ export class CapabilityLinks {
         for (const message of this.#early.get(key) ?? []) listener(message)
         this.#early.delete(key)
       },
+      tell: (method, payload) => this.#post({ kind: 'capability-told', component, binding, method, payload }),
       callGuest: (name, fn, args, options) => this.#callGuest(component, name, fn, args, options),
     }
   }

@@ -50,6 +50,14 @@ export type FromCellMain =
       readonly trace?: CarriedTrace
     }
   | { readonly kind: 'capability-abort'; readonly id: number }
+  /** Wants no answer. */
+  | {
+      readonly kind: 'capability-told'
+      readonly component: string
+      readonly binding: number
+      readonly method: string
+      readonly payload: unknown
+    }
   | { readonly kind: 'spans'; readonly spans: readonly FinishedSpan[] }
 
 /** An error across threads: code and message only. */

@@ -55,7 +55,7 @@ export class SupervisedCell implements Cell {
     this.#log = deps.log.child({ workload: spec.name })
     const bindings = new Map(spec.components.map(({ name, bindings }) => [name, bindings]))
     const post = (message: ToCellMain) => this.#supervisor.post(message)
-    this.#broker = new CapabilityBroker(bindings, post, deps.tracing?.tracer)
+    this.#broker = new CapabilityBroker(bindings, post, { log: this.#log, tracer: deps.tracing?.tracer })
     this.#calls = new GuestCalls(spec.name, post)
     this.#reports = new CellReports(this.#log, { onSpans: deps.tracing?.onSpans, onRequests: deps.onRequests })
     this.#gates = new CellGates({
@@ -231,6 +231,9 @@ export class SupervisedCell implements Cell {
         return
       case 'capability-abort':
         this.#broker.abort(message.id)
+        return
+      case 'capability-told':
+        this.#broker.told(message)
         return
       case 'drained':
         this.#listenersOpen = false

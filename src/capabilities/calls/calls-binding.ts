@@ -1,6 +1,7 @@
 import type { CellBinding } from '../capability.ts'
 import { cellModule } from '../cell-module.ts'
-import type { CallsCellConfig, FromCell, IncomingCall, OutgoingAnswer, OutgoingCall, ToCell } from './call-messages.ts'
+import { packBodies, unpackBodies } from '../packed-bodies.ts'
+import type { CallsCellConfig, FromCell, OutgoingCall, ToCell } from './call-messages.ts'
 import type { CallTally } from './calls-audit.ts'
 import type { IncomingCalls, IncomingCallsOptions } from './incoming-calls.ts'
 import type { OutgoingCalls } from './outgoing-calls.ts'
@@ -22,8 +23,10 @@ export class CallsBinding implements CellBinding {
   readonly #incoming: IncomingCalls | undefined
   readonly #calling = new Map<number, AbortController>()
   #send: ((message: unknown) => void) | undefined
-  #answers: OutgoingAnswer[] = []
-  #calls: IncomingCall[] = []
+  #answers: ToCell['answers'][number][] = []
+  #returned: Uint8Array[] = []
+  #calls: ToCell['calls'][number][] = []
+  #args: Uint8Array[] = []
   #cancelled: number[] = []
   #scheduled = false
   #released = false
@@ -32,8 +35,9 @@ export class CallsBinding implements CellBinding {
     this.config = options.config
     this.#options = options
     this.#incoming = options.openIncoming({
-      enter: (call) => {
+      enter: ({ args, ...call }) => {
         this.#calls.push(call)
+        this.#args.push(args)
         this.#soon()
       },
       cancel: (id) => {
@@ -52,20 +56,24 @@ export class CallsBinding implements CellBinding {
     if (state !== 'gone') return
     for (const controller of this.#calling.values()) controller.abort(new Error('the cell ended'))
     this.#calling.clear()
-    this.#calls = []
-    this.#answers = []
+    this.#takeAll()
   }
 
-  async handle(method: string, payload: unknown): Promise<unknown> {
-    if (method !== 'flow') throw new TypeError(`calls have no method ${JSON.stringify(method.slice(0, 40))}`)
-    const { calls, cancelled, ended } = payload as FromCell
-    for (const each of ended) this.#incoming?.ended(each)
-    for (const call of calls) void this.#call(call)
+  async handle(method: string): Promise<never> {
+    throw unknownMethod(method)
+  }
+
+  told(method: string, payload: unknown): void {
+    if (method !== 'flow') throw unknownMethod(method)
+    const { calls, cancelled, ended, bodies } = payload as FromCell
+    const body = unpackBodies(bodies).values()
+    for (const call of calls) void this.#call({ ...call, args: body.next().value! })
+    for (const each of ended)
+      this.#incoming?.ended(each.refusal === undefined ? { id: each.id, bytes: body.next().value! } : each)
     for (const id of cancelled) {
       this.#calling.get(id)?.abort(new Error('the guest no longer waits'))
       this.#calling.delete(id)
     }
-    return undefined
   }
 
   /** Never rejects. */
@@ -77,7 +85,10 @@ export class CallsBinding implements CellBinding {
       const outcome = await this.#options.outgoing.call(call, controller.signal)
       if (this.#calling.get(id) !== controller) return
       this.#calling.delete(id)
-      this.#answers.push({ id, ...outcome })
+      if (outcome.kind === 'returned') {
+        this.#answers.push({ id, kind: 'returned' })
+        this.#returned.push(outcome.bytes)
+      } else this.#answers.push({ id, ...outcome })
       this.#soon()
     } catch {
       // Nobody waits any more.
@@ -90,12 +101,19 @@ export class CallsBinding implements CellBinding {
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
-      const message: ToCell = { answers: this.#answers, calls: this.#calls, cancelled: this.#cancelled }
-      this.#answers = []
-      this.#calls = []
-      this.#cancelled = []
-      this.#send?.(message)
+      this.#send?.(this.#takeAll())
     })
+  }
+
+  #takeAll(): ToCell {
+    const bodies = packBodies(this.#args.concat(this.#returned))
+    const message: ToCell = { answers: this.#answers, calls: this.#calls, cancelled: this.#cancelled, bodies }
+    this.#answers = []
+    this.#returned = []
+    this.#calls = []
+    this.#args = []
+    this.#cancelled = []
+    return message
   }
 
   gather(): void {
@@ -110,4 +128,8 @@ export class CallsBinding implements CellBinding {
     for (const controller of this.#calling.values()) controller.abort(new Error('the component is gone'))
     this.#options.onRelease()
   }
+}
+
+function unknownMethod(method: string): TypeError {
+  return new TypeError(`calls have no method ${JSON.stringify(method.slice(0, 40))}`)
 }

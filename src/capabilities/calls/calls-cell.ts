@@ -3,6 +3,7 @@ import { jsName, type WitFunction } from '../../wit/wit-type.ts'
 import { CallFailure } from '../call-failure.ts'
 import type { CellCapability, CellChannel, InstanceContext } from '../capability.ts'
 import { GuestFailure } from '../guest-failure.ts'
+import { packBodies, unpackBodies } from '../packed-bodies.ts'
 import type {
   CallOutcome,
   CallsCellConfig,
@@ -20,36 +21,30 @@ export function openCapability(config: unknown, channel: CellChannel): CellCapab
   const running = new Map<number, AbortController>()
   /** Outgoing. */
   const waiting = new Map<number, PromiseWithResolvers<CallOutcome>>()
-  const never = new AbortController().signal
   let nextId = 1
-  let calls: OutgoingCall[] = []
+  let calls: FromCell['calls'][number][] = []
+  let args: Uint8Array[] = []
   let cancelled: number[] = []
-  let ended: EndedCall[] = []
+  let ended: FromCell['ended'][number][] = []
+  let returned: Uint8Array[] = []
   let scheduled = false
 
   /** What happens in one turn of the event loop goes out together. */
   function soon(): void {
     if (scheduled) return
     scheduled = true
-    setImmediate(() => void flush())
+    setImmediate(flush)
   }
 
-  async function flush(): Promise<void> {
+  function flush(): void {
     scheduled = false
-    const batch: FromCell = { calls, cancelled, ended }
+    const flow: FromCell = { calls, cancelled, ended, bodies: packBodies(args.concat(returned)) }
     calls = []
+    args = []
     cancelled = []
     ended = []
-    try {
-      await channel.request('flow', batch, { signal: never })
-    } catch {
-      // The host is too busy: calls have not been made, and what has ended is told again.
-      for (const { id } of batch.calls)
-        settle(id, { kind: 'failed', as: 'busy', message: 'the host could not be asked' })
-      cancelled.push(...batch.cancelled)
-      ended.push(...batch.ended)
-      setTimeout(soon, 10)
-    }
+    returned = []
+    channel.tell!('flow', flow)
   }
 
   function settle(id: number, outcome: CallOutcome): void {
@@ -57,8 +52,9 @@ export function openCapability(config: unknown, channel: CellChannel): CellCapab
     waiting.delete(id)
   }
 
-  function end(call: EndedCall): void {
+  function end({ bytes, ...call }: EndedCall): void {
     ended.push(call)
+    if (bytes !== undefined) returned.push(bytes)
     soon()
   }
 
@@ -75,7 +71,9 @@ export function openCapability(config: unknown, channel: CellChannel): CellCapab
       outcome.reject(signal.reason)
     }
     signal.addEventListener('abort', onAbort, { once: true })
-    calls.push({ ...call, id })
+    const { args: body, ...asked } = call
+    calls.push({ ...asked, id })
+    args.push(body)
     soon()
     return outcome.promise.finally(() => signal.removeEventListener('abort', onAbort))
   }
@@ -112,8 +110,10 @@ export function openCapability(config: unknown, channel: CellChannel): CellCapab
 
   channel.onMessage((message) => {
     const received = message as ToCell
-    for (const answer of received.answers) settle(answer.id, answer)
-    for (const call of received.calls) void run(call)
+    const bodies = unpackBodies(received.bodies).values()
+    for (const call of received.calls) void run({ ...call, args: bodies.next().value! })
+    for (const answer of received.answers)
+      settle(answer.id, answer.kind === 'failed' ? answer : { kind: 'returned', bytes: bodies.next().value! })
     for (const id of received.cancelled) running.get(id)?.abort(new CallFailure('failed', 'the caller no longer waits'))
   })
 

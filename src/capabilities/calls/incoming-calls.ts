@@ -230,8 +230,7 @@ export class IncomingCalls {
     from.running.set(number, id)
     this.#inFlightOf[offer]! += 1
     const budgetMs = Math.min(head.deadline - now, target.timeoutMs)
-    // A piece of a larger memory, which would be copied with it.
-    const call = { id, interface: offer, function: fn, args: args.slice(), budgetMs, caller }
+    const call = { id, interface: offer, function: fn, args, budgetMs, caller }
     enter(context === undefined ? call : { ...call, trace: carryTrace(context) })
     return undefined
   }

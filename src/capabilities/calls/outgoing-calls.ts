@@ -132,7 +132,7 @@ export class OutgoingCalls {
       const answer = await this.#send(target, fn, { args, deadline, trace }, tired, signal)
       if (answer.kind === 'returned') {
         this.#options.tally.add({ kind: 'called', target: target.callee })
-        return { kind: 'returned', bytes: answer.bytes.slice() }
+        return answer
       }
       const pauseMs = retryPausesMs[attempt]
       const mayRetry = !callRefusals[answer.refusal].started && pauseMs !== undefined

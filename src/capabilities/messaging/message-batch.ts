@@ -1,13 +1,11 @@
 import type { CarriedTrace } from '../../observability/trace-context.ts'
+import type { PackedBodies } from '../packed-bodies.ts'
 
 /** Messages from the control thread to a cell, all bodies in one piece of memory. */
-export type MessageBatch = {
+export type MessageBatch = PackedBodies & {
   readonly ids: readonly number[]
   readonly subjects: readonly string[]
   readonly replies: readonly (string | undefined)[]
-  /** Where each body ends in `bytes`. */
-  readonly ends: readonly number[]
-  readonly bytes: Uint8Array
   /** What each of them belongs to, to be parsed; absent when that is not known of any. */
   readonly traces?: readonly (CarriedTrace | undefined)[] | undefined
 }

@@ -59,17 +59,19 @@ export class MessagingBinding implements CellBinding {
     for (const inflow of this.#inflows) inflow.onCell(state)
   }
 
+  told(method: string, payload: unknown): void {
+    if (method !== 'handled') throw unknownMethod(method)
+    for (const inflow of this.#inflows) inflow.handled(payload as HandledBatch)
+  }
+
   async handle(method: string, payload: unknown, { signal }: { signal: AbortSignal }): Promise<unknown> {
     switch (method) {
-      case 'handled':
-        for (const inflow of this.#inflows) inflow.handled(payload as HandledBatch)
-        return undefined
       case 'publish':
         return (payload as readonly PublishedMessage[]).map((message) => this.#publish(message))
       case 'request':
         return this.#request(payload as MessageRequest, signal)
       default:
-        throw new TypeError(`wasmcloud:messaging has no method ${JSON.stringify(method.slice(0, 40))}`)
+        throw unknownMethod(method)
     }
   }
 
@@ -188,6 +190,10 @@ export class MessagingBinding implements CellBinding {
     for (const inflow of this.#inflows) inflow.close()
     this.#options.onRelease()
   }
+}
+
+function unknownMethod(method: string): TypeError {
+  return new TypeError(`wasmcloud:messaging has no method ${JSON.stringify(method.slice(0, 40))}`)
 }
 
 function toBytes(body: unknown): Uint8Array {

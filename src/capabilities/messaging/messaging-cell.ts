@@ -1,6 +1,7 @@
 import type { TraceSource } from '../../observability/trace-context.ts'
 import type { CellCapability, CellChannel } from '../capability.ts'
 import { GuestFailure } from '../guest-failure.ts'
+import { unpackBodies } from '../packed-bodies.ts'
 import type {
   BrokerMessage,
   HandledBatch,
@@ -38,15 +39,7 @@ export function openCapability(_config: unknown, channel: CellChannel): CellCapa
     const handled: HandledBatch = { ids, failures }
     ids = []
     failures = []
-    // Told again with the next ones when the host is too busy.
-    channel.request('handled', handled, { signal: never }).catch(() => {
-      failures = [
-        ...handled.failures,
-        ...failures.map(([index, reason]) => [index + handled.ids.length, reason] as const),
-      ]
-      ids = [...handled.ids, ...ids]
-      setTimeout(soon, 10)
-    })
+    channel.tell!('handled', handled)
   }
 
   async function publishAll(batch: readonly Publishing[]): Promise<void> {
@@ -107,11 +100,8 @@ export function openCapability(_config: unknown, channel: CellChannel): CellCapa
 
   channel.onMessage((message) => {
     const batch = message as MessageBatch
-    let from = 0
-    for (const [index, id] of batch.ids.entries()) {
-      const end = batch.ends[index]!
-      const body = batch.bytes.subarray(from, end)
-      from = end
+    for (const [index, body] of unpackBodies(batch).entries()) {
+      const id = batch.ids[index]!
       const trace = batch.traces?.[index]
       const message = { subject: batch.subjects[index]!, body, replyTo: batch.replies[index] }
       queue.push({ id, message, within: trace && { trace } })

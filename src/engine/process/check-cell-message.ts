@@ -39,6 +39,7 @@ const kinds: { readonly [Kind in FromCellMain['kind']]: z.ZodType } = {
   'call-ended': z.looseObject({ id, result: z.looseObject({}).optional(), error: error.optional() }),
   'capability-request': z.looseObject({ id, component: text, binding: id, method: z.string().max(256) }),
   'capability-abort': z.looseObject({ id }),
+  'capability-told': z.looseObject({ component: text, binding: id, method: z.string().max(256) }),
   spans: z.looseObject({ spans: z.array(span).max(10_000) }),
 }
 
