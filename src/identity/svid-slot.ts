@@ -170,7 +170,7 @@ export class SvidSlot {
     this.#held = usable
     this.#refusal = undefined
     this.#failedRenewals = 0
-    this.#scheduleRenewal(issuedAtMs, lifetimeMs, isSame)
+    this.#scheduleRenewal(issuedAtMs, lifetimeMs, usableUntilMs, isSame)
     if (replaced !== undefined && !isSame) onChange({ kind: 'renewed', ...usable })
     return usable
   }
@@ -186,17 +186,20 @@ export class SvidSlot {
   /**
    * Between 0.4 and 0.75 of the lifetime: late enough that a SPIRE agent, which hands out the old token until half of its life, mostly has a
    * new one, early enough that an outage of a quarter of the lifetime is not felt, and wide enough to renew evenly what was issued at once. A
-   * token that came once more, or past half of its life, is asked for again soon.
+   * token that came once more, or past half of its life, is asked for again soon. Always while it may still be handed out, with a twentieth
+   * of the lifetime to spare: of short lives the skew takes up to a fifth.
    */
-  #scheduleRenewal(issuedAtMs: number, lifetimeMs: number, isSame: boolean): void {
+  #scheduleRenewal(issuedAtMs: number, lifetimeMs: number, usableUntilMs: number, isSame: boolean): void {
     const { clock, schedule } = this.#options
     const nowMs = clock.nowMs()
     const halfMs = issuedAtMs + lifetimeMs * 0.5
     const isLate = nowMs >= halfMs
     let fromMs = Math.max(issuedAtMs + lifetimeMs * 0.4, nowMs)
     if (isLate || isSame) fromMs = Math.max(halfMs, nowMs + lifetimeMs * 0.05)
-    const toMs = issuedAtMs + lifetimeMs * (isSame ? 0.85 : 0.75)
-    const reservation = schedule.reserve(fromMs, Math.max(toMs, fromMs + lifetimeMs * 0.1))
+    const lastMs = usableUntilMs - lifetimeMs * 0.05
+    const latestMs = lastMs > nowMs ? lastMs : Number.POSITIVE_INFINITY
+    const toMs = Math.max(issuedAtMs + lifetimeMs * (isSame ? 0.85 : 0.75), fromMs + lifetimeMs * 0.1)
+    const reservation = schedule.reserve(Math.min(fromMs, latestMs), Math.min(toMs, latestMs))
     this.#renewIn(reservation.atMs - nowMs, reservation.release)
   }
 

@@ -198,6 +198,23 @@ test('an agent that answers with the same token again is asked again later, and 
   assert.equal(it.changes.length, 0)
 })
 
+test('a token of a short life that came once more is replaced while it may still be handed out', async () => {
+  // The first renewal as early as can be, when an agent still gives the old token, and the second as late as can be.
+  const randoms = [0]
+  await using it = await setUp({}, () => randoms.shift() ?? 0.999)
+  it.authority.jwtLifetimeS = 30
+  const first = await it.get()
+  it.authority.tamper = (token) => (it.authority.calls.length === 2 ? first.reveal() : token)
+  await it.clock.advance(23_900)
+  const held = await it.get()
+  assert.notEqual(held.reveal(), first.reveal(), 'of 30 s it is handed out for 24')
+  assert.equal(it.authority.calls.length, 3)
+  assert.deepEqual(
+    it.changes.map(({ kind }) => kind),
+    ['renewed'],
+  )
+})
+
 test('an entry that leaves the X.509 stream takes its tokens with it, at once', async () => {
   await using it = await setUp()
   await it.get('a')
