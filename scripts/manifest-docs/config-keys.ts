@@ -395,6 +395,12 @@ export const configSections: readonly ConfigSection[] = [
         { refused: '64', fallback: "the host's" },
       ),
       key(
+        'cpu-limit',
+        '200m',
+        'thousandths of a processor that its cell may use over time; beyond, its requests wait, and too many are answered 503. More than the host gives (`--cpu-limit`) is not to be had',
+        { refused: '0.2', fallback: "the host's" },
+      ),
+      key(
         'idle-timeout',
         '30s',
         'without a request for so long the workload gives its thread back, and the next request waits for another; or `never`',

@@ -14,6 +14,7 @@ import {
   parseIdleTimeoutMs,
   parseListenAddress,
   parseMebibytes,
+  parseMillicores,
 } from './option-values.ts'
 import { type RegistryOptions, registryIdentityOption } from './registry-options.ts'
 import { otlpEndpointOption, type TelemetryOptions } from './telemetry-option.ts'
@@ -38,6 +39,7 @@ export type HostCommandOptions = CommonOptions &
     readonly allowHostPath?: readonly string[]
     readonly allowListen?: readonly string[]
     readonly memoryLimit?: number
+    readonly cpuLimit?: number
     readonly requestTimeout?: number
     readonly idleTimeout?: number
     readonly warmCells?: number
@@ -182,6 +184,12 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
         '--memory-limit <MiB>',
         'cap on each linear memory of a component, MiB; a guest that wants more gets an allocation failure, and the host stays up (default: 256)',
       ).argParser(parseMebibytes),
+    )
+    .addOption(
+      new Option(
+        '--cpu-limit <millicores>',
+        'most that a workload may use of a processor, thousandths, from 10 to 1000; beyond, its requests wait, and too many are answered 503. An entry herald:cell of the workload may say less (default: as much as there is)',
+      ).argParser(parseMillicores),
     )
     .addOption(
       new Option(

@@ -45,7 +45,7 @@ export function inventoriedHost(
       host
         .status()
         .filter(({ state }) => state.kind !== 'stopped')
-        .map(({ id, namespace, name, state, components, cells }) => ({
+        .map(({ id, namespace, name, state, components, cells, metrics }) => ({
           workloadId: id,
           namespace,
           name,
@@ -54,6 +54,8 @@ export function inventoriedHost(
           since: 'since' in state ? state.since : state.at,
           cells: cells.length,
           parked: cells.filter(({ kind }) => kind === 'parked').length,
+          cpuLimit: metrics[0]?.cpuLimitMillicores ?? 0,
+          throttledMs: metrics.reduce((total, { throttledMs }) => total + throttledMs, 0) >>> 0,
           components: components.map(toComponent),
         })),
     onOutput: (listener) =>

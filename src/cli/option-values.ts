@@ -66,6 +66,14 @@ export function parseMebibytes(text: string): number {
   return size
 }
 
+/** Thousandths of a processor, 10 to 1000: a cell computes on one thread. */
+export function parseMillicores(text: string): number {
+  const millicores = Number(text)
+  if (!/^\d{1,4}$/.test(text) || millicores < 10 || millicores > 1_000)
+    throw new InvalidArgumentError('write a number from 10 to 1000: thousandths of a processor')
+  return millicores
+}
+
 /** A number of replicas: 0 to 1000. */
 export function parseCount(text: string): number {
   const count = Number(text)

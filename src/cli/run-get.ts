@@ -121,6 +121,7 @@ function describeWorkload(replicas: Fleet['workloads'], fleet: Fleet, style: Sty
       [pairs(hostSelector), environment && `environment ${environment}`, hostId].filter(Boolean).join(', ') ||
         'any host',
     ],
+    ...(first.cpuLimit === 0 ? [] : [['cpu limit', cpuLimitText(replicas)] as const]),
     ['annotations', pairs(first.annotations)],
   ])
   const messages = replicas
@@ -130,6 +131,11 @@ function describeWorkload(replicas: Fleet['workloads'], fleet: Fleet, style: Sty
   const replicaTable = listingText('workloads', one, { output: 'wide', style, now })
   const components = listingText('components', one, { output: 'wide', style, now })
   return [head, replicaTable, components, messages.join('')].filter((part) => part !== '').join('\n')
+}
+
+function cpuLimitText(replicas: Fleet['workloads']): string {
+  const sleptMs = replicas.reduce((sum, { throttledMs }) => sum + throttledMs, 0)
+  return `${replicas[0]?.cpuLimit}m for each cell; they have slept ${(sleptMs / 1000).toFixed(1)} s because of it`
 }
 
 function rowsOf(value: object): (readonly [string, string])[] {

@@ -84,6 +84,7 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
       allowedListen,
       deniedAddresses: [adminSocketPath.replace(/^unix:(\/\/)?/, '')],
       memoryLimitMb: options.memoryLimit,
+      cpuLimitMillicores: options.cpuLimit,
       requestTimeoutMs: options.requestTimeout,
       idleTimeoutMs: options.idleTimeout,
       warmCells: options.warmCells,

@@ -45,6 +45,7 @@ export type WireHostOptions = {
   readonly allowedListen?: readonly ListenRange[] | undefined
   readonly deniedAddresses: readonly string[]
   readonly memoryLimitMb: number | undefined
+  readonly cpuLimitMillicores?: number | undefined
   readonly requestTimeoutMs: number | undefined
   /** See `HostOptions.idleTimeoutMs` and `EngineOptions.warmCells`. */
   readonly idleTimeoutMs?: number | undefined
@@ -130,12 +131,13 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
           ...defaultLimits,
           ...(options.memoryLimitMb !== undefined && { memoryLimitMb: options.memoryLimitMb }),
           ...(options.requestTimeoutMs !== undefined && { requestTimeoutMs: options.requestTimeoutMs }),
-        tracer,
+          tracer,
         },
         deniedAddresses: options.deniedAddresses,
         allowedHostPaths: options.allowedHostPaths,
         ...(options.allowedListen !== undefined && { allowedListen: options.allowedListen }),
         ...(idleTimeoutMs !== undefined && { idleTimeoutMs }),
+        ...(options.cpuLimitMillicores !== undefined && { cpuLimitMillicores: options.cpuLimitMillicores }),
       },
       { signal },
     ),

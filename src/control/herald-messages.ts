@@ -53,6 +53,10 @@ export const heraldWorkload = message({
   cells: uint32,
   /** Of these: without a thread for now, because nobody needs them. */
   parked: uint32,
+  /** What each of them may use of a processor, thousandths; 0: as much as there is. */
+  cpuLimit: uint32,
+  /** How long they have slept for it, ms, modulo 2³². */
+  throttledMs: uint32,
   annotations: textMap,
   components: repeated(heraldComponent),
 })

@@ -61,7 +61,7 @@ export function workloadFromWire(
       { hint: problem?.hint ?? 'correct the WorkloadDeployment' },
     )
   }
-  const workload = withMemoryLimits(toWorkload(parsed.data, '/'), wire)
+  const workload = withWireLimits(toWorkload(parsed.data, '/'), wire)
   const credentials = new Map<ImageReference, OciCredentials>()
   const images: [ImageReference, WirePullSecret | undefined][] = workload.components.map(({ image }, index) => [
     image,
@@ -82,16 +82,27 @@ export function workloadFromWire(
   return { workload, credentials }
 }
 
-/** What no manifest has; 0 and upstream's own -1 are "not given". */
-function withMemoryLimits(workload: Workload, wire: WireWorkload): Workload {
-  const limited = <Unit extends { resources: LocalResources }>(unit: Unit, memoryLimitMb = 0): Unit =>
-    memoryLimitMb > 0 ? { ...unit, resources: { ...unit.resources, memoryLimitMb } } : unit
+/**
+ * What no manifest has; 0 and upstream's own -1 are "not given". Upstream says of `cpu_limit` that it has no idea of the unit, uses it nowhere and has its
+ * operator send none: here it is thousandths of a processor.
+ */
+function withWireLimits(workload: Workload, wire: WireWorkload): Workload {
+  const limited = <Unit extends { resources: LocalResources }>(
+    unit: Unit,
+    { memoryLimitMb = 0, cpuLimit = 0 }: { memoryLimitMb?: number; cpuLimit?: number } = {},
+  ): Unit => {
+    const given = {
+      ...(memoryLimitMb > 0 && { memoryLimitMb }),
+      ...(cpuLimit > 0 && { cpuLimitMillicores: cpuLimit }),
+    }
+    return { ...unit, resources: { ...unit.resources, ...given } }
+  }
   return {
     ...workload,
     components: workload.components.map((component, index) =>
-      limited(component, wire.witWorld?.components[index]?.localResources?.memoryLimitMb),
+      limited(component, wire.witWorld?.components[index]?.localResources),
     ),
-    service: workload.service && limited(workload.service, wire.service?.localResources?.memoryLimitMb),
+    service: workload.service && limited(workload.service, wire.service?.localResources),
   }
 }
 

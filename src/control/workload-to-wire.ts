@@ -72,7 +72,7 @@ function toResources({ environment, config, volumeMounts, ...rest }: LocalResour
   const { allowedHosts, allowedIpNameLookups, allowedHostLoopbackPorts } = rest
   return {
     memoryLimitMb: rest.memoryLimitMb ?? 0,
-    cpuLimit: 0,
+    cpuLimit: rest.cpuLimitMillicores ?? 0,
     config,
     environment,
     volumeMounts,

@@ -9,6 +9,7 @@ import { CellInstance, type Instantiate } from './cell-instance.ts'
 import type { CellComponentInit, WireError } from './cell-protocol.ts'
 import { linkImports } from './component-links.ts'
 import { type HostedMemory, memoryImport } from './core-module.ts'
+import { CpuLimitError, type EntryGate } from './entry-gate.ts'
 import { type CallableComponent, DeadlineError, isGuestError, isTrap, kindOfFailure } from './guest-call.ts'
 import { GuestEntry } from './guest-entry.ts'
 import { InstancePool } from './instance-pool.ts'
@@ -30,6 +31,7 @@ export class CellComponent implements CallableComponent {
   readonly init: CellComponentInit
   readonly #vitals: Vitals
   readonly #pulse: Pulse
+  readonly #gate: EntryGate | undefined
   readonly #onTrap: (reason: string) => void
   readonly #wasi: Wasi
   readonly #capabilities: readonly CellCapability[]
@@ -49,6 +51,8 @@ export class CellComponent implements CallableComponent {
     deps: {
       vitals: Vitals
       pulse: Pulse
+      /** Of cells with a share of the processor. */
+      gate?: EntryGate | undefined
       capabilities: readonly CellCapability[]
       deniedAddresses: readonly string[]
       onOutput(stream: 'stdout' | 'stderr', text: string): void
@@ -63,6 +67,7 @@ export class CellComponent implements CallableComponent {
     this.#componentOf = deps.componentOf
     this.#vitals = deps.vitals
     this.#pulse = deps.pulse
+    this.#gate = deps.gate
     this.#onTrap = deps.onTrap
     this.#capabilities = deps.capabilities
     const { environment, args, allowedHosts, allowedIpNameLookups, allowedHostLoopbackPorts, preopens, limits } = init
@@ -160,11 +165,11 @@ export class CellComponent implements CallableComponent {
     this.#calls.join(call)
     exchange.onGone = call.end
     try {
-      instance = this.#pool.waiting === 0 ? this.#pool.tryCheckout() : undefined
+      instance = this.#takeAtOnce()
       if (instance === undefined) {
         const waiting = new AbortController()
         end = (reason) => waiting.abort(reason)
-        instance = await this.#pool.checkout(waiting.signal)
+        instance = await this.#waitForTurn(waiting.signal)
       }
       const current = instance
       end = (reason) => current.end(reason)
@@ -215,11 +220,11 @@ export class CellComponent implements CallableComponent {
     this.#calls.join(call)
     try {
       signal?.throwIfAborted()
-      instance = this.#pool.waiting === 0 ? this.#pool.tryCheckout() : undefined
+      instance = this.#takeAtOnce()
       if (instance === undefined) {
         const waiting = new AbortController()
         end = (reason) => waiting.abort(reason)
-        instance = await this.#pool.checkout(waiting.signal)
+        instance = await this.#waitForTurn(waiting.signal)
       }
       const current = instance
       end = (reason) => current.end(reason)
@@ -245,6 +250,16 @@ export class CellComponent implements CallableComponent {
       instance?.wasi.callWithin(undefined)
       if (instance !== undefined) this.#pool.checkin(instance, healthy)
     }
+  }
+
+  #takeAtOnce(): CellInstance | undefined {
+    return this.#pool.waiting === 0 && this.#gate === undefined ? this.#pool.tryCheckout() : undefined
+  }
+
+  /** @throws PoolBusyError when too many wait already; the signal's reason */
+  async #waitForTurn(signal: AbortSignal): Promise<CellInstance> {
+    await this.#gate?.enter(signal)
+    return this.#pool.checkout(signal)
   }
 
   /** With version; the last one is remembered, as most are asked for again and again. */
@@ -355,7 +370,10 @@ export class CellComponent implements CallableComponent {
   #fail(exchange: ServedExchange, thrown: unknown, trapped: boolean): void {
     const reason = describe(thrown)
     const kind = kindOfFailure(thrown)
-    if (kind === 'busy') exchange.fail(503, 'ERR_COMPONENT_BUSY', reason)
+    if (thrown instanceof CpuLimitError) {
+      this.#vitals.add('cpuRefusals', 1)
+      exchange.fail(503, 'ERR_COMPONENT_CPU_LIMIT', reason)
+    } else if (kind === 'busy') exchange.fail(503, 'ERR_COMPONENT_BUSY', reason)
     else if (kind === 'deadline') exchange.fail(504, 'ERR_COMPONENT_DEADLINE', reason)
     else {
       if (trapped && isTrap(thrown)) {

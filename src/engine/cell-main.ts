@@ -7,6 +7,8 @@ import { CellComponent, describe, toWireError } from './cell-component.ts'
 import { listenInCell } from './cell-listener.ts'
 import type { CellInit, FromCellMain, ToCellMain } from './cell-protocol.ts'
 import { ChannelExchange } from './channel-exchange.ts'
+import { CpuShare } from './cpu-share.ts'
+import { EntryGate } from './entry-gate.ts'
 import { isGuestError, kindOfFailure } from './guest-call.ts'
 import { Lane, LaneSender, type ToCell, type ToIngress } from './http-channel.ts'
 import type { HttpServer } from './http-server.ts'
@@ -86,6 +88,10 @@ async function open(cell: CellInit): Promise<void> {
     return busy
   })
   pulse.start()
+  const { cpuLimitMillicores } = cell
+  const share =
+    cpuLimitMillicores === undefined ? undefined : new CpuShare(cpuLimitMillicores, vitals, performance.now())
+  const gate = share && new EntryGate(pulse, share)
   for (const init of cell.components) {
     const capabilities: CellCapability[] = []
     for (const [binding, { cellModule, config }] of init.bindings.entries()) {
@@ -95,6 +101,7 @@ async function open(cell: CellInit): Promise<void> {
     const component = new CellComponent(init, {
       vitals,
       pulse,
+      gate,
       capabilities,
       deniedAddresses: cell.deniedAddresses,
       onOutput: (stream, text) => post({ kind: 'output', component: init.name, stream, text }),
@@ -107,6 +114,8 @@ async function open(cell: CellInit): Promise<void> {
     component.warm()
   }
   opened = true
+  // Not before: a start has a time limit of its own.
+  if (share !== undefined) pulse.holdTo(share)
 }
 
 function openLane(name: string, lane: MessagePort): void {

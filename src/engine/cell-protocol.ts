@@ -75,6 +75,8 @@ export type CellInit = {
   readonly tracing: TraceSampling | undefined
   /** Whether requests of its listeners are timed. */
   readonly timed: boolean
+  /** See `CellSpec`. */
+  readonly cpuLimitMillicores?: number | undefined
   readonly components: readonly CellComponentInit[]
 }
 

@@ -174,7 +174,11 @@ export class CellSupervisor {
       vitals,
       limitMs: Math.max(...init.components.map(({ limits }) => limits.watchdogMs)),
       onStall: (stalledMs) => {
-        if (life.endingSinceMs === undefined) this.#watchdogKills += 1
+        if (life.endingSinceMs === undefined) {
+          this.#watchdogKills += 1
+          // It could not count them itself.
+          if (init.cpuLimitMillicores !== undefined) vitals.add('cpuSpentMs', stalledMs)
+        }
         const reason = `the guest did not yield for ${stalledMs} ms`
         if (this.#state.kind === 'serving') this.#enter({ kind: 'restarting', reason })
         void life.end(reason)
@@ -194,7 +198,8 @@ export class CellSupervisor {
   /** Nothing of it would be missed but its thread. */
   #idle(): boolean {
     const { needed, vitals } = this.#options
-    return this.#state.kind === 'serving' && !needed() && vitals.get('held') === 0 && !this.closing
+    const open = vitals.get('held') > 0 || vitals.get('cpuSpentMs') > 0
+    return this.#state.kind === 'serving' && !needed() && !open && !this.closing
   }
 
   /** Ends the thread of an idle cell; its routes stay, and the next call starts another. */

@@ -113,6 +113,11 @@ export type CellSpec = {
    * calls the component of its own accord.
    */
   readonly idleTimeoutMs?: number
+  /**
+   * Thousandths of a processor that its thread may use over time, from 10 to 1,000; while it has used more, its thread sleeps and calls wait, 256 at most and
+   * none that would wait for more than 10 s. Threads that V8 shares among all cells (compiling, collecting garbage) are nobody's. Absent: no limit.
+   */
+  readonly cpuLimitMillicores?: number
 }
 
 export type CellState =
@@ -188,6 +193,12 @@ export type CellMetrics = {
   readonly inFlight: number
   /** Processor time of all its threads so far, ms, up to the last time its event loop turned; modulo 2³². */
   readonly cpuMs: number
+  /** See `CellSpec`; 0: none. */
+  readonly cpuLimitMillicores: number
+  /** How long its threads have slept because they had used more than their share of the processor, ms; modulo 2³². */
+  readonly throttledMs: number
+  /** HTTP requests refused for the same reason. */
+  readonly cpuRefusals: number
   readonly instances: number
   /** HTTP requests in flight at its own listeners. */
   readonly listenerRequests: number

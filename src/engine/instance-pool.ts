@@ -1,6 +1,6 @@
 /** Thrown when a call cannot wait any longer for an instance, or nobody may wait any more. */
 export class PoolBusyError extends Error {
-  override readonly name = 'PoolBusyError'
+  override readonly name: string = 'PoolBusyError'
 }
 
 export type InstancePoolOptions<T> = {

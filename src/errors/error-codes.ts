@@ -118,6 +118,11 @@ export const errorCodes = {
   },
   ERR_COMPONENT_DEADLINE: { exitCode: 5, meaning: 'A call of the component took longer than its deadline.' },
   ERR_COMPONENT_BUSY: { exitCode: 5, meaning: 'All instances of the component are busy and the queue is full.' },
+  ERR_COMPONENT_CPU_LIMIT: {
+    exitCode: 5,
+    meaning:
+      'The workload has used up its share of the processor (cpu-limit), and too many calls wait for it already, or would for more than 10 s.',
+  },
   ERR_CELL_ENDED: {
     exitCode: 5,
     meaning:

@@ -115,6 +115,7 @@ export function createDeployment(
       deniedAddresses: options.deniedAddresses ?? [],
       allowedHostPaths: options.allowedHostPaths ?? [],
       idleTimeoutMs: options.idleTimeoutMs ?? 300_000,
+      ...(options.cpuLimitMillicores !== undefined && { cpuLimitMillicores: options.cpuLimitMillicores }),
     }
     while (replicas.length < workload.replicas) {
       const replica = await startReplica(workload, id, prepared, context, { signal })

@@ -36,6 +36,8 @@ export type HostOptions = {
   readonly limits: ComponentLimits
   /** Default of `herald:cell` entries: without a call for so long a cell gives its thread back, ms. Default: 5 minutes; infinite: never. */
   readonly idleTimeoutMs?: number
+  /** Most that the cell of a workload may use of a processor, thousandths, from 10 to 1,000. Default: as much as there is. */
+  readonly cpuLimitMillicores?: number
   /** Addresses and paths no guest ever reaches, whatever its manifest allows: the admin socket, for one. Default: none. */
   readonly deniedAddresses?: readonly string[]
   /** Directories under which hostPath volumes may stand. Default: none, such volumes are refused. */

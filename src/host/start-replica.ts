@@ -3,6 +3,7 @@ import type { Cell, ComponentSpec, Engine } from '../engine/engine.ts'
 import { parseCellSettings } from '../manifest/cell-settings.ts'
 import type { Workload } from '../manifest/workload.ts'
 import type { Log } from '../observability/log.ts'
+import { cpuLimitOf } from './cpu-limit.ts'
 import type { Grant } from './grant-imports.ts'
 import { mountVolumes } from './mount-volumes.ts'
 import type { PreparedComponent } from './prepare-components.ts'
@@ -20,6 +21,8 @@ export type ReplicaContext = {
   readonly deniedAddresses: readonly string[]
   readonly allowedHostPaths: readonly string[]
   readonly idleTimeoutMs: number
+  /** See `CellSpec`. */
+  readonly cpuLimitMillicores?: number
 }
 
 function servedBy({ capability, listed }: Grant): readonly string[] {
@@ -70,7 +73,9 @@ export async function startReplica(
       links,
     })
   }
-  const { idleTimeoutMs = defaults.idleTimeoutMs, listen } = parseCellSettings(workload.hostInterfaces)
+  const settings = parseCellSettings(workload.hostInterfaces)
+  const { idleTimeoutMs = defaults.idleTimeoutMs, listen } = settings
+  const cpuLimitMillicores = cpuLimitOf(workload, settings, defaults.cpuLimitMillicores)
   const cell = stack.use(
     await engine.startCell(
       {
@@ -79,6 +84,7 @@ export async function startReplica(
         tenant: workload.namespace,
         components: specs,
         deniedAddresses,
+        ...(cpuLimitMillicores !== undefined && { cpuLimitMillicores }),
         // A listener needs its thread.
         ...(listen === undefined && !actsByItself(components) && { idleTimeoutMs }),
       },

@@ -8,6 +8,8 @@ export type CellSettings = {
   readonly idleTimeoutMs?: number
   /** Cap on each linear memory of its components, MiB. */
   readonly memoryLimitMb?: number
+  /** What its thread may use of a processor, thousandths, from 10 to 1,000. */
+  readonly cpuLimitMillicores?: number
   /** Its component that serves HTTP listens there itself, if the host allows it; `0.0.0.0`: on all addresses. */
   readonly listen?: { readonly host: string; readonly port: number }
 }
@@ -22,6 +24,13 @@ const settings: Readonly<Record<string, Setting>> = {
     read(text) {
       const memoryLimitMb = Number(/^([1-9]\d{0,3})Mi$/.exec(text)?.[1])
       return memoryLimitMb <= 4096 ? { memoryLimitMb } : undefined
+    },
+  },
+  'cpu-limit': {
+    hint: 'thousandths of a processor, from 10m to 1000m',
+    read(text) {
+      const cpuLimitMillicores = Number(/^([1-9]\d{1,3})m$/.exec(text)?.[1])
+      return cpuLimitMillicores <= 1_000 ? { cpuLimitMillicores } : undefined
     },
   },
   listen: {

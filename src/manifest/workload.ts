@@ -70,6 +70,8 @@ export type LocalResources = {
   readonly volumeMounts: readonly VolumeMount[]
   /** Cap on each linear memory, MiB; only upstream's protocol has it. Default: that of the `herald:cell` entry, or the host's. */
   readonly memoryLimitMb?: number
+  /** Its part of what the workload's cell may use of a processor, thousandths; only upstream's protocol has it. Default: it sets no limit. */
+  readonly cpuLimitMillicores?: number
 }
 
 export type VolumeMount = {

@@ -88,6 +88,25 @@ export const metricCatalog = {
       'Processor time of the threads of the workload, those that have ended too, up to the last time their event loops turned.',
     attributes: workload,
   },
+  'herald.cell.cpu_limit': {
+    kind: 'gauge',
+    unit: '{cpu}',
+    description: 'What the cells of the workload may use of processors together (`cpu-limit`); 0: as much as there is.',
+    attributes: workload,
+  },
+  'herald.cell.cpu_throttled_time': {
+    kind: 'counter',
+    unit: 's',
+    description:
+      'How long threads of the workload have slept because it had used more of the processor than its limit.',
+    attributes: workload,
+  },
+  'herald.cell.cpu_refusals': {
+    kind: 'counter',
+    unit: '{request}',
+    description: 'Requests answered 503 for the same reason, too many of them waiting already.',
+    attributes: workload,
+  },
   'herald.cell.handle_limits': {
     kind: 'counter',
     unit: '{call}',

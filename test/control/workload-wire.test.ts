@@ -21,7 +21,7 @@ spec:
 const [component] = workload!.components
 const limited = {
   ...workload!,
-  components: [{ ...component!, resources: { ...component!.resources, memoryLimitMb: 48 } }],
+  components: [{ ...component!, resources: { ...component!.resources, memoryLimitMb: 48, cpuLimitMillicores: 150 } }],
 }
 
 test('a workload keeps its limits and the settings of its cell on the way over the lattice', () => {
@@ -29,18 +29,20 @@ test('a workload keeps its limits and the settings of its cell on the way over t
   assert.deepEqual(arrived.components, limited.components)
   assert.deepEqual(arrived.hostInterfaces, workload!.hostInterfaces)
   assert.equal(arrived.service?.resources.memoryLimitMb, undefined)
+  assert.equal(arrived.service?.resources.cpuLimitMillicores, undefined)
 })
 
-test("upstream's -1 and 0 are no memory limit", () => {
-  for (const memoryLimitMb of [-1, 0]) {
+test("upstream's -1 and 0 are no limit", () => {
+  for (const none of [-1, 0]) {
     const wire = workloadToWire(workload!)
     const [sent] = wire.witWorld!.components
-    const resources = { ...sent!.localResources!, memoryLimitMb }
+    const resources = { ...sent!.localResources!, memoryLimitMb: none, cpuLimit: none }
     const components = [{ ...sent!, localResources: resources }]
     const { workload: arrived } = workloadFromWire(
       { ...wire, witWorld: { ...wire.witWorld!, components } },
       { allowFileImages: false },
     )
     assert.equal(arrived.components[0]?.resources.memoryLimitMb, undefined)
+    assert.equal(arrived.components[0]?.resources.cpuLimitMillicores, undefined)
   }
 })

@@ -455,3 +455,29 @@ for (const { what, wanted, onWire, expected } of [
     assert.equal(engine.cells[0]?.spec.components[0]?.limits.memoryLimitMb, expected)
   })
 }
+
+for (const { what, host: hostMillicores, wanted, onWire, expected } of [
+  { what: 'nothing', host: undefined, wanted: undefined, onWire: [undefined, undefined], expected: undefined },
+  { what: 'less than the host gives', host: 500, wanted: '200m', onWire: [undefined, undefined], expected: 200 },
+  { what: 'more than the host gives', host: 500, wanted: '900m', onWire: [undefined, undefined], expected: 500 },
+  { what: 'less for all its components together', host: 500, wanted: '400m', onWire: [100, 50], expected: 150 },
+  { what: 'less for one of its components only', host: 500, wanted: '400m', onWire: [100, undefined], expected: 400 },
+  { what: 'less than a cell can do with', host: undefined, wanted: undefined, onWire: [1, 2], expected: 10 },
+] as const) {
+  test(`a workload that asks for ${what} of a processor is held to the least of all`, async () => {
+    const { host, engine } = await setUp({
+      components: { api: http, other: run },
+      ...(hostMillicores !== undefined && { cpuLimitMillicores: hostMillicores }),
+    })
+    const entry = `{namespace: herald, package: cell, interfaces: [settings], config: {cpu-limit: ${wanted}}}`
+    const parsed = workload(
+      `components: [{name: api, image: "file://api"}, {name: other, image: "file://other"}]\nhostInterfaces: [${[httpEntry(), ...(wanted === undefined ? [] : [entry])].join(', ')}]`,
+    )
+    const components = parsed.components.map((each, index) => ({
+      ...each,
+      resources: { ...each.resources, ...(onWire[index] && { cpuLimitMillicores: onWire[index] }) },
+    }))
+    await host.deploy({ ...parsed, components }, { signal })
+    assert.equal(engine.cells[0]?.spec.cpuLimitMillicores, expected)
+  })
+}

@@ -100,6 +100,10 @@ static void number(handle out, uint64_t value) {
   respond(out, 200, TEXT("text/plain"), (text){space, buffer.length});
 }
 
+static void spin(void) {
+  for (volatile int i = 0; i < 4000000; i++) {}
+}
+
 static volatile int stop;
 // Uses no stack in linear memory: what overflows is the host's.
 __attribute__((noinline)) static int recurse(int depth) {
@@ -121,6 +125,14 @@ void handle_request(handle request, handle out) {
   calls++;
   if (same(path, TEXT("/loop"))) {
     for (volatile int i = 0;; i++) {}
+  } else if (same(path, TEXT("/spin"))) {
+    spin();
+    respond(out, 200, TEXT("text/plain"), path);
+  } else if (same(path, TEXT("/spin-and-yield"))) {
+    for (;;) {
+      spin();
+      sleep_ms(1);
+    }
   } else if (same(path, TEXT("/trap"))) {
     __builtin_trap();
   } else if (same(path, TEXT("/recurse"))) {
