@@ -401,6 +401,12 @@ export const configSections: readonly ConfigSection[] = [
         { refused: '0.2', fallback: "the host's" },
       ),
       key(
+        'isolation',
+        'process',
+        'its cells are processes of the operating system with no permission that the workload was not granted, or `thread`s of the host. The stricter of this and of what the host says (`--isolation`) holds',
+        { refused: 'container', fallback: "the host's `--isolation`" },
+      ),
+      key(
         'idle-timeout',
         '30s',
         'without a request for so long the workload gives its thread back, and the next request waits for another; or `never`',

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander'
+import type { CellIsolation } from '../engine/engine.ts'
 import { addCommonOptions, addLogOptions, type CommonOptions } from './common-options.ts'
 import type { CliEnvironment } from './environment.ts'
 import { addHostDrainCommand } from './host-drain-command.ts'
@@ -42,6 +43,7 @@ export type HostCommandOptions = CommonOptions &
     readonly cpuLimit?: number
     readonly requestTimeout?: number
     readonly idleTimeout?: number
+    readonly isolation?: CellIsolation
     readonly warmCells?: number
     readonly drainTimeout: number
     readonly drainDelay: number
@@ -202,6 +204,12 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
         '--idle-timeout <duration>',
         'a workload without a request for so long gives its thread back (about 25 MiB); its next request waits 15 to 100 ms for another. Or never. An entry herald:cell of the workload goes before (default: 5m)',
       ).argParser(parseIdleTimeoutMs),
+    )
+    .addOption(
+      new Option(
+        '--isolation <kind>',
+        'what separates workloads from the host and from each other: thread, or process, one of the operating system for each cell, with no permission that its workload was not granted (about 65 MiB each). An entry herald:cell of the workload may ask for a process too (default: thread)',
+      ).choices(['thread', 'process'] satisfies CellIsolation[]),
     )
     .addOption(
       new Option(

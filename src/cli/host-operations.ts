@@ -229,6 +229,7 @@ function workloadPoints(host: Host): MetricPoint[] {
         { name: 'herald.cell.active_requests', value: sum(metrics, 'inFlight'), attributes },
         { name: 'herald.cell.instances', value: sum(metrics, 'instances'), attributes },
         { name: 'herald.cell.parked', value: sum(metrics, 'parked'), attributes },
+        { name: 'herald.cell.processes', value: sum(metrics, 'processes'), attributes },
         { name: 'herald.cell.wakes', value: sum(metrics, 'wakes'), attributes },
       ]
     }),

@@ -45,7 +45,7 @@ export function inventoriedHost(
       host
         .status()
         .filter(({ state }) => state.kind !== 'stopped')
-        .map(({ id, namespace, name, state, components, cells, metrics }) => ({
+        .map(({ id, namespace, name, state, components, isolation, cells, metrics }) => ({
           workloadId: id,
           namespace,
           name,
@@ -56,6 +56,7 @@ export function inventoriedHost(
           parked: cells.filter(({ kind }) => kind === 'parked').length,
           cpuLimit: metrics[0]?.cpuLimitMillicores ?? 0,
           throttledMs: metrics.reduce((total, { throttledMs }) => total + throttledMs, 0) >>> 0,
+          isolation,
           components: components.map(toComponent),
         })),
     onOutput: (listener) =>

@@ -87,6 +87,7 @@ export async function runHost(options: HostCommandOptions, environment: CliEnvir
       cpuLimitMillicores: options.cpuLimit,
       requestTimeoutMs: options.requestTimeout,
       idleTimeoutMs: options.idleTimeout,
+      isolation: options.isolation,
       warmCells: options.warmCells,
     },
     { signal },

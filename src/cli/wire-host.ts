@@ -8,6 +8,7 @@ import { systemClock } from '../clock/clock.ts'
 import { type AuditFeed, createAuditFeed } from '../control/herald-audit-feed.ts'
 import { createEngine } from '../engine/create-engine.ts'
 import { defaultLimits } from '../engine/default-limits.ts'
+import type { CellIsolation } from '../engine/engine.ts'
 import { createHost, type Host, type StopOptions } from '../host/host.ts'
 import { createJwtVerifier } from '../identity/jwt-verifier.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
@@ -49,6 +50,8 @@ export type WireHostOptions = {
   readonly requestTimeoutMs: number | undefined
   /** See `HostOptions.idleTimeoutMs` and `EngineOptions.warmCells`. */
   readonly idleTimeoutMs?: number | undefined
+  /** See `HostOptions.isolation`. */
+  readonly isolation?: CellIsolation | undefined
   readonly warmCells?: number | undefined
 }
 
@@ -100,7 +103,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
     }),
   )
   const backed = stack.use(createBackedCapabilities({ ...options, svids, verifier, auditCalls: trail.calls, tracer }))
-  const { idleTimeoutMs, warmCells } = options
+  const { idleTimeoutMs, isolation, warmCells } = options
   const engine = stack.use(
     createEngine({
       log,
@@ -137,6 +140,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
         allowedHostPaths: options.allowedHostPaths,
         ...(options.allowedListen !== undefined && { allowedListen: options.allowedListen }),
         ...(idleTimeoutMs !== undefined && { idleTimeoutMs }),
+        ...(isolation !== undefined && { isolation }),
         ...(options.cpuLimitMillicores !== undefined && { cpuLimitMillicores: options.cpuLimitMillicores }),
       },
       { signal },

@@ -58,6 +58,8 @@ export const heraldWorkload = message({
   /** How long they have slept for it, ms, modulo 2³². */
   throttledMs: uint32,
   annotations: textMap,
+  /** Of its cells: `thread` or `process`. */
+  isolation: text,
   components: repeated(heraldComponent),
 })
 

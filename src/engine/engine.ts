@@ -208,6 +208,6 @@ export type CellMetrics = {
   readonly parked: number
   /** Times it was given a thread again. */
   readonly wakes: number
-  /** Processes of the operating system that it has for itself now. Engines that have none may leave it out. */
-  readonly processes?: number
+  /** Processes of the operating system that it has for itself now. */
+  readonly processes: number
 }

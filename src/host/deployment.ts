@@ -1,4 +1,4 @@
-import type { Cell } from '../engine/engine.ts'
+import type { Cell, CellIsolation } from '../engine/engine.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import { parseAudiences } from '../manifest/audiences.ts'
 import { type CellSettings, parseCellSettings } from '../manifest/cell-settings.ts'
@@ -7,6 +7,7 @@ import { listenRangeText } from '../manifest/listen-range.ts'
 import type { Workload } from '../manifest/workload.ts'
 import { measured } from '../observability/tracer.ts'
 import { callExport, type ExportAnswer, type ExportRequest } from './call-export.ts'
+import { isolationOf } from './cell-isolation.ts'
 import type { HostOptions, StopOptions } from './host.ts'
 import type { HostClaims } from './host-claims.ts'
 import { exposeHttp, type HttpExposure } from './http-exposure.ts'
@@ -54,6 +55,7 @@ export function createDeployment(
   let ownAddress: Disposable | undefined
   let components: readonly ComponentStatus[] = []
   let callable: readonly PreparedComponent[] = []
+  let isolation: CellIsolation = 'thread'
   let state: WorkloadState = { kind: 'starting', since: now() }
   let starting: Promise<void> | undefined
   let releasing: Promise<void> | undefined
@@ -92,6 +94,7 @@ export function createDeployment(
   const begin = async (signal: AbortSignal): Promise<void> => {
     log.info({ event: 'workload.starting', replicas: workload.replicas }, 'starting')
     const { listen } = parseCellSettings(workload.hostInterfaces)
+    isolation = isolationOf(workload, options.isolation)
     // Before anything is fetched: most are refused here.
     if (listen !== undefined) {
       const { namespace, name: workloadName } = workload
@@ -115,6 +118,7 @@ export function createDeployment(
       deniedAddresses: options.deniedAddresses ?? [],
       allowedHostPaths: options.allowedHostPaths ?? [],
       idleTimeoutMs: options.idleTimeoutMs ?? 300_000,
+      ...(options.isolation !== undefined && { isolation: options.isolation }),
       ...(options.cpuLimitMillicores !== undefined && { cpuLimitMillicores: options.cpuLimitMillicores }),
     }
     while (replicas.length < workload.replicas) {
@@ -269,6 +273,7 @@ export function createDeployment(
       name: workload.name,
       state,
       components,
+      isolation,
       cells: replicas.map(({ cell }) => cell.state),
       metrics: replicas.map(({ cell }) => cell.metrics()),
       exitCodes: { ...exitCodes },

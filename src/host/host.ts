@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Capability } from '../capabilities/capability.ts'
 import type { Clock } from '../clock/clock.ts'
-import type { ComponentLimits, Engine } from '../engine/engine.ts'
+import type { CellIsolation, ComponentLimits, Engine } from '../engine/engine.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { ImageSource } from '../manifest/image-source.ts'
 import type { ListenRange } from '../manifest/listen-range.ts'
@@ -38,6 +38,8 @@ export type HostOptions = {
   readonly idleTimeoutMs?: number
   /** Most that the cell of a workload may use of a processor, thousandths, from 10 to 1,000. Default: as much as there is. */
   readonly cpuLimitMillicores?: number
+  /** What the cells of all workloads are at least; one may ask for more. Default: `thread`. */
+  readonly isolation?: CellIsolation
   /** Addresses and paths no guest ever reaches, whatever its manifest allows: the admin socket, for one. Default: none. */
   readonly deniedAddresses?: readonly string[]
   /** Directories under which hostPath volumes may stand. Default: none, such volumes are refused. */

@@ -1,8 +1,9 @@
 import { parseInterfaceName } from '../engine/component-imports.ts'
-import type { Cell, ComponentSpec, Engine } from '../engine/engine.ts'
+import type { Cell, CellIsolation, ComponentSpec, Engine } from '../engine/engine.ts'
 import { parseCellSettings } from '../manifest/cell-settings.ts'
 import type { Workload } from '../manifest/workload.ts'
 import type { Log } from '../observability/log.ts'
+import { isolationOf } from './cell-isolation.ts'
 import { cpuLimitOf } from './cpu-limit.ts'
 import type { Grant } from './grant-imports.ts'
 import { mountVolumes } from './mount-volumes.ts'
@@ -21,6 +22,7 @@ export type ReplicaContext = {
   readonly deniedAddresses: readonly string[]
   readonly allowedHostPaths: readonly string[]
   readonly idleTimeoutMs: number
+  readonly isolation?: CellIsolation
   /** See `CellSpec`. */
   readonly cpuLimitMillicores?: number
 }
@@ -84,6 +86,8 @@ export async function startReplica(
         tenant: workload.namespace,
         components: specs,
         deniedAddresses,
+        isolation: isolationOf(workload, defaults.isolation, settings),
+        listens: listen !== undefined,
         ...(cpuLimitMillicores !== undefined && { cpuLimitMillicores }),
         // A listener needs its thread.
         ...(listen === undefined && !actsByItself(components) && { idleTimeoutMs }),

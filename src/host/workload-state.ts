@@ -1,4 +1,4 @@
-import type { CellMetrics, CellState } from '../engine/engine.ts'
+import type { CellIsolation, CellMetrics, CellState } from '../engine/engine.ts'
 import type { HeraldError } from '../errors/herald-error.ts'
 import type { ComponentFacts } from '../identity/component-facts.ts'
 
@@ -62,6 +62,8 @@ export type WorkloadStatus = {
   readonly state: WorkloadState
   /** Empty until the components have been read. */
   readonly components: readonly ComponentStatus[]
+  /** What its cells are. */
+  readonly isolation: CellIsolation
   /** One for each replica. */
   readonly cells: readonly CellState[]
   /** Of the same replicas, since each was started. */

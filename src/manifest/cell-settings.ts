@@ -10,6 +10,8 @@ export type CellSettings = {
   readonly memoryLimitMb?: number
   /** What its thread may use of a processor, thousandths, from 10 to 1,000. */
   readonly cpuLimitMillicores?: number
+  /** What separates its cells from the host and from other workloads; the host may ask for more. */
+  readonly isolation?: 'thread' | 'process'
   /** Its component that serves HTTP listens there itself, if the host allows it; `0.0.0.0`: on all addresses. */
   readonly listen?: { readonly host: string; readonly port: number }
 }
@@ -32,6 +34,10 @@ const settings: Readonly<Record<string, Setting>> = {
       const cpuLimitMillicores = Number(/^([1-9]\d{1,3})m$/.exec(text)?.[1])
       return cpuLimitMillicores <= 1_000 ? { cpuLimitMillicores } : undefined
     },
+  },
+  isolation: {
+    hint: 'thread or process',
+    read: (text) => (text === 'thread' || text === 'process' ? { isolation: text } : undefined),
   },
   listen: {
     hint: 'a port from 1 to 65535 (on 127.0.0.1), ADDRESS:PORT, or :PORT for all addresses',

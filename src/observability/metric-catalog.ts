@@ -131,6 +131,12 @@ export const metricCatalog = {
     description: 'Cells of the workload that have no thread for now, because nobody needs them.',
     attributes: workload,
   },
+  'herald.cell.processes': {
+    kind: 'gauge',
+    unit: '{process}',
+    description: 'Processes of the operating system that cells of the workload have for themselves.',
+    attributes: workload,
+  },
   'herald.cell.wakes': {
     kind: 'counter',
     unit: '{wake}',

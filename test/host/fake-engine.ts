@@ -93,6 +93,7 @@ export class FakeCell implements Cell {
       listenerRequests: 0,
       untouchedGlue: 0,
       parked: 0,
+      processes: 0,
       wakes: 0,
     }
   }

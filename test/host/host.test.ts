@@ -432,6 +432,24 @@ for (const { what, entry, expected } of [
   })
 }
 
+for (const { host: ofHost, entry, expected } of [
+  { host: undefined, entry: undefined, expected: 'thread' },
+  { host: undefined, entry: 'process', expected: 'process' },
+  { host: 'process', entry: undefined, expected: 'process' },
+  { host: 'process', entry: 'thread', expected: 'process' },
+  { host: 'thread', entry: 'process', expected: 'process' },
+] as const) {
+  test(`cells are a ${expected} when the host says ${ofHost} and the workload ${entry}`, async () => {
+    const { host, engine } = await setUp({ components: { api: http }, ...(ofHost && { isolation: ofHost }) })
+    const more = entry
+      ? [`{namespace: herald, package: cell, interfaces: [settings], config: {isolation: ${entry}}}`]
+      : []
+    await host.deploy(workload(oneComponent(httpEntry(), ...more)), { signal })
+    assert.equal(engine.cells[0]?.spec.isolation, expected)
+    assert.equal(host.status()[0]?.isolation, expected)
+  })
+}
+
 test('a workload with a service keeps its thread', async () => {
   const { host, engine } = await setUp({ components: { api: http, service: run } })
   await host.deploy(workload(`${oneComponent(httpEntry())}\nservice: {image: "file://service"}`), { signal })

@@ -14,6 +14,7 @@ test('settings of a cell are read from its entry, and absent without one', () =>
   assert.deepEqual(parseCellSettings([entry({ 'idle-timeout': '1.5s' })]), { idleTimeoutMs: 1_500 })
   assert.deepEqual(parseCellSettings([entry({ 'idle-timeout': 'never' })]), { idleTimeoutMs: Number.POSITIVE_INFINITY })
   assert.deepEqual(parseCellSettings([entry({ 'cpu-limit': '200m' })]), { cpuLimitMillicores: 200 })
+  assert.deepEqual(parseCellSettings([entry({ isolation: 'process' })]), { isolation: 'process' })
   assert.deepEqual(parseCellSettings([entry({ listen: ':80' })]), { listen: { host: '0.0.0.0', port: 80 } })
 })
 
@@ -25,6 +26,8 @@ for (const config of [
   { 'cpu-limit': '1001m' },
   { 'cpu-limit': '200' },
   { listen: '9000-9001' },
+  { isolation: 'container' },
+  { isolation: '' },
   { listen: 'example.org:80' },
   { timeout: '1s' },
   { constructor: '1' },
