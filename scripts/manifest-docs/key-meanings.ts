@@ -83,7 +83,11 @@ export const keyMeanings: Readonly<Record<string, KeyMeaning>> = {
     default: '0: a fresh instance for every call',
   },
   'components[].maxInvocations': { meaning: 'calls after which a kept instance is replaced', default: '0: no limit' },
-  'components[].maxConcurrency': { meaning: "upstream's; taken as 1, calls overlap through `poolSize`", default: '1' },
+  'components[].maxConcurrency': {
+    meaning:
+      'calls that overlap within one instance: upstream heeds it for async exports of WASI 0.3 only. Components of WASI 0.2, the only ones here, have 1 here and there: an instance of theirs must not be entered while it waits. Calls overlap in instances of their own: `poolSize`',
+    default: '1',
+  },
   image: {
     meaning:
       'an image in a registry (`ghcr.io/o/api:1`, `…@sha256:…`), or a local file: `file://api.wasm`, relative to the manifest',

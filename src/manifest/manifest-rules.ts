@@ -106,7 +106,8 @@ function checkUnit(unit: unknown, path: KeyPath, spec: unknown, problems: Proble
     warnings.push({
       path: [...path, 'maxConcurrency'],
       at: 'key',
-      message: 'taken as 1: Herald gives every call an instance of its own; calls overlap through poolSize',
+      message:
+        'taken as 1, as by upstream for components of WASI 0.2: an instance of theirs must not be entered twice; calls overlap in instances of their own, as many as poolSize keeps',
     })
   }
   if (typeof maxInvocations === 'number' && maxInvocations > 0 && poolSize === 0) {
