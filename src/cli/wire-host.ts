@@ -130,11 +130,11 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
         ...(options.id !== undefined && { id: options.id }),
         log,
         clock,
+        tracer,
         limits: {
           ...defaultLimits,
           ...(options.memoryLimitMb !== undefined && { memoryLimitMb: options.memoryLimitMb }),
           ...(options.requestTimeoutMs !== undefined && { requestTimeoutMs: options.requestTimeoutMs }),
-          tracer,
         },
         deniedAddresses: options.deniedAddresses,
         allowedHostPaths: options.allowedHostPaths,
