@@ -62,6 +62,13 @@ const benches: Record<string, Bench> = {
     about: 'calls of guests on another host against raw requests over NATS; calls within a workload',
     load: () => import('./calls.ts'),
   },
+  isolation: {
+    about: 'a component in a thread of the host and in a process of its own: start, memory, request; 1 minute',
+    components: ['hello-c'],
+    packages: ['wrk'],
+    defaults: { seconds: 2 },
+    load: () => import('./isolation.ts'),
+  },
   egress: { about: 'signing one outgoing request', load: () => import('./egress.ts') },
   renewal: { about: 'how evenly 10,000 identities are renewed', load: () => import('./renewal.ts') },
 }

@@ -14,6 +14,7 @@ const titles: Readonly<Record<string, string>> = {
   soak: 'A soak',
   idle: 'Idle workloads',
   lattice: 'On a lattice',
+  isolation: 'Threads and processes',
   calls: 'Calls between components',
   capabilities: 'Capabilities',
   identity: 'Identity',
