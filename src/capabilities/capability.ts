@@ -67,9 +67,11 @@ export type ListedInterfaces = {
   readonly exports: readonly ListedInterface[]
 }
 
-/** `name` as the component has it, with version; all of its functions take and give values only. */
+/** `name` with version; all of its functions take and give values only. */
 export type ListedInterface = {
   readonly name: string
+  /** What the component calls it, if it imports it under a label of its own. */
+  readonly label?: string
   readonly functions: readonly WitFunction[]
   readonly entry: HostInterface
 }

@@ -1,4 +1,4 @@
-import { isCallable, servesInterface, unsupportedWasi } from '../engine/component-imports.ts'
+import { interfaceOf, isCallable, servesInterface, unsupportedWasi } from '../engine/component-imports.ts'
 import { defaultLimits } from '../engine/default-limits.ts'
 import type { ComponentDescription, WitInterface } from '../engine/engine.ts'
 import { wasiInterfaces } from '../wasi/wasi-interfaces.ts'
@@ -64,7 +64,7 @@ export function assessComponent(description: ComponentDescription): Assessment {
   const imports = description.imports.map((found): AssessedImport => {
     const assessed = assessImport(found, signatures?.imports.get(found.name))
     if (assessed.served !== false || signatures?.typesOnly.includes(found.name) !== true) return assessed
-    return { name: found.name, served: 'types' }
+    return { name: assessed.name, served: 'types' }
   })
   const exports = description.exports.map((found) => assessExport(found, signatures?.exports.get(found.name)))
   const refusals = imports.flatMap((found) =>
@@ -91,10 +91,14 @@ function assessImport(
   found: ComponentDescription['imports'][number],
   signatures: readonly WitFunction[] = [],
 ): AssessedImport {
-  const { name } = found
+  const wanted = interfaceOf(found)
+  const name = found.implements === undefined ? wanted : `${wanted} as ${JSON.stringify(found.name)}`
   if (unsupportedWasi([found]) !== undefined) return { name, served: false, reason: 'this host serves WASI 0.2' }
-  if (wasiInterfaces.some((served) => servesInterface(served, name))) return { name, served: 'wasi' }
-  const match = capabilityInterfaces.find((offered) => servesInterface(offered.interface, name))
+  if (wasiInterfaces.some((served) => servesInterface(served, wanted))) {
+    if (found.implements === undefined) return { name, served: 'wasi' }
+    return { name, served: false, reason: 'the host’s own WASI is not served under labels' }
+  }
+  const match = capabilityInterfaces.find((offered) => servesInterface(offered.interface, wanted))
   if (match !== undefined) return { name, served: 'capability', capability: match.capability }
   if (isCallable(found, signatures)) return { name, served: 'component' }
   const obstacle = signatures.map(unsupportedIn).find((each) => each !== undefined)

@@ -12,6 +12,7 @@ import { EntryGate } from './entry-gate.ts'
 import { isGuestError, kindOfFailure } from './guest-call.ts'
 import { Lane, LaneSender, type ToCell, type ToIngress } from './http-channel.ts'
 import type { HttpServer } from './http-server.ts'
+import { underLabels } from './labelled-imports.ts'
 import { LaneTable } from './lane-table.ts'
 import { ListenerMeter } from './listener-meter.ts'
 import { Pulse } from './pulse.ts'
@@ -96,7 +97,8 @@ async function open(cell: CellInit): Promise<void> {
     const capabilities: CellCapability[] = []
     for (const [binding, { cellModule, config }] of init.bindings.entries()) {
       const module = (await import(cellModule)) as CellCapabilityModule
-      capabilities.push(module.openCapability(config, links.channel(init.name, binding)))
+      const labels = init.labels?.filter((each) => each.binding === binding) ?? []
+      capabilities.push(underLabels(module.openCapability(config, links.channel(init.name, binding)), labels))
     }
     const component = new CellComponent(init, {
       vitals,

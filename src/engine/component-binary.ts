@@ -45,8 +45,8 @@ export function readComponent(bytes: Uint8Array): ComponentFactsOfBinary {
   const reader = new ComponentReader(new WasmReader(bytes), found, [])
   reader.read()
   return {
-    imports: toInterfaces(reader.imported),
-    exports: toInterfaces(reader.exported),
+    imports: toInterfaces(reader.imported, reader.labels),
+    exports: toInterfaces(reader.exported, new Map()),
     signatures: {
       imports: toSignatures(reader.imported),
       exports: toSignatures(reader.exported),
@@ -57,9 +57,13 @@ export function readComponent(bytes: Uint8Array): ComponentFactsOfBinary {
   }
 }
 
-function toInterfaces(shape: Shape): WitInterface[] {
+function toInterfaces(shape: Shape, labels: ReadonlyMap<string, string>): WitInterface[] {
   const bare = [...shape.functions.keys()].map((name) => ({ name, functions: [name] }))
-  return [...bare, ...[...shape.instances].map(([name, { functions }]) => ({ name, functions: [...functions.keys()] }))]
+  const interfaces = [...shape.instances].map(([name, { functions }]): WitInterface => {
+    const implemented = labels.get(name)
+    return { name, ...(implemented !== undefined && { implements: implemented }), functions: [...functions.keys()] }
+  })
+  return [...bare, ...interfaces]
 }
 
 function isTypesOnly({ functions, instances, types }: Shape): boolean {
@@ -85,6 +89,8 @@ const primitives: readonly WitType[] = witPrimitives.map((kind) => ({ kind }))
 
 class ComponentReader {
   readonly imported = emptyShape()
+  /** Of imported interfaces that the component gave a label: which they are. */
+  readonly labels = new Map<string, string>()
   readonly exported = emptyShape()
   readonly found: Found
   readonly #reader: WasmReader
@@ -169,7 +175,7 @@ class ComponentReader {
   }
 
   #import(section: WasmReader): void {
-    const name = readExternName(section)
+    const { name, implemented } = readExtern(section)
     const { sort, shape, definition } = this.#externDescription(section, this.#types)
     if (sort === 1) {
       this.#functions.push(signatureOf(definition))
@@ -179,6 +185,7 @@ class ComponentReader {
     else if (sort === 5) {
       this.#instances.push(shape ?? emptyShape())
       this.imported.instances.set(name, shape ?? emptyShape())
+      if (implemented !== undefined) this.labels.set(name, implemented)
     }
   }
 
@@ -477,7 +484,24 @@ function readSort(section: WasmReader): number {
 }
 
 function readExternName(section: WasmReader): string {
+  return readExtern(section).name
+}
+
+/** A name, and with kind 2 what is said of it: Binary.md, "Import and Export Definitions". */
+function readExtern(section: WasmReader): { name: string; implemented?: string } {
   const kind = section.byte()
-  if (kind > 1) section.fail('unknown kind of name')
-  return checkName(section.name())
+  if (kind > 2) section.fail('unknown kind of name')
+  const name = checkName(section.name())
+  if (kind < 2) return { name }
+  let implemented: string | undefined
+  for (let n = section.u32(); n > 0; n--) {
+    const said = section.byte()
+    const value = checkName(section.name())
+    if (said !== 0 || implemented !== undefined)
+      section.fail(
+        `the name ${JSON.stringify(name)} has ${said === 2 ? 'an external-id' : 'something said of it'} that is not known here`,
+      )
+    implemented = value
+  }
+  return implemented === undefined ? { name } : { name, implemented }
 }

@@ -18,6 +18,11 @@ export function parseInterfaceName(name: string): {
   }
 }
 
+/** Which interface it is, with version, whatever the component calls it. */
+export function interfaceOf({ name, implements: implemented }: Pick<WitInterface, 'name' | 'implements'>): string {
+  return implemented ?? name
+}
+
 /**
  * Whether an interface offered as `offered` serves an import of `wanted`: the same interface, and versions that semantic
  * versioning calls compatible (same major; below 1.0 same minor; below 0.1 same patch). Pre-releases only match themselves.
@@ -39,9 +44,10 @@ function compatibilityTrack(version: string): string {
 }
 
 /** Whether other components can call all of an exported interface, or serve all of an imported one: values only go from one to another. */
-export function isCallable({ name, functions }: WitInterface, signatures: readonly WitFunction[] = []): boolean {
+export function isCallable(found: WitInterface, signatures: readonly WitFunction[] = []): boolean {
+  const { functions } = found
   return (
-    !name.startsWith('wasi:') &&
+    !interfaceOf(found).startsWith('wasi:') &&
     functions.length > 0 &&
     signatures.length === functions.length &&
     signatures.every((each) => unsupportedIn(each) === undefined)
@@ -50,10 +56,10 @@ export function isCallable({ name, functions }: WitInterface, signatures: readon
 
 /** WASI of a generation that this host does not serve: 0.3 (async), or a release candidate of 0.2. */
 export function unsupportedWasi(interfaces: readonly WitInterface[]): string | undefined {
-  return interfaces.find(({ name }) => {
+  return interfaces.map(interfaceOf).find((name) => {
     const { package: pkg, version } = parseInterfaceName(name)
     return pkg?.startsWith('wasi:') && version !== undefined && wasiGeneration.test(pkg) && !/^0\.2\.\d+$/.test(version)
-  })?.name
+  })
 }
 
 const wasiGeneration = /^wasi:(io|clocks|random|cli|filesystem|http|sockets)$/
@@ -75,14 +81,20 @@ export function checkImports(component: string, imports: readonly WitInterface[]
   }
   const unknown = imports.filter(({ name }) => !served.some((offered) => servesInterface(offered, name)))
   if (unknown.length > 0) {
-    const names = unknown.slice(0, 5).map(({ name }) => name)
+    const names = unknown.slice(0, 5).map((each) => (each.implements === undefined ? each.name : labelled(each)))
     const more = unknown.length > 5 ? ` and ${unknown.length - 5} more` : ''
     throw new HeraldError(
       'ERR_COMPONENT_IMPORT_UNKNOWN',
       `component ${component} imports ${names.join(', ')}${more}, which this host does not serve`,
       {
-        hint: 'see which interfaces are served with: herald inspect FILE; one of your own needs a component of the same workload that exports it',
+        hint: unknown.some((each) => each.implements?.startsWith('wasi:'))
+          ? 'a label of the component’s own is served where an entry of hostInterfaces has that name, not for the WASI of the host itself: import that without a label'
+          : 'see which interfaces are served with: herald inspect FILE; one of your own needs a component of the same workload that exports it',
       },
     )
   }
+}
+
+function labelled({ name, implements: implemented }: WitInterface): string {
+  return `${implemented} as ${JSON.stringify(name)}`
 }

@@ -20,8 +20,10 @@ export interface Engine extends AsyncDisposable {
 }
 
 export type WitInterface = {
-  /** `wasi:io/streams@0.2.3`; a bare function of the world has the name of the function. */
+  /** `wasi:io/streams@0.2.3`; a bare function of the world has the name of the function, a labelled interface its label. */
   readonly name: string
+  /** Of one with a label of the component's own, `(implements "…")`: the interface that it is, with version. */
+  readonly implements?: string
   readonly functions: readonly string[]
 }
 
@@ -77,9 +79,14 @@ export type ComponentSpec = {
   /** Of those capabilities: `Capability.waits` and `Capability.interfaces`. */
   readonly capabilityInterfaces: readonly string[]
   readonly capabilityWaits: readonly string[]
+  /** Imports by labels that `bindings` serve; their labels are among `capabilityInterfaces`. Default: none. */
+  readonly labels?: readonly LabelledImport[]
   /** Imports that other components of the same cell serve. Default: none. */
   readonly links?: readonly ComponentLink[]
 }
+
+/** `binding` is the place in `ComponentSpec.bindings` of the one that serves this label, and nothing else, as the interface (without version) that it is. */
+export type LabelledImport = { readonly label: string; readonly interface: string; readonly binding: number }
 
 /** One interface that a component imports and another component of its cell exports; both have the same functions with the same types. */
 export type ComponentLink = {

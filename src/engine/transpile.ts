@@ -42,11 +42,12 @@ export async function transpileComponent(
   return { glue: new TextDecoder().decode(glue[1]), modules: new Map(modules) }
 }
 
-/** As jco's options name functions: `ns:pkg/iface@1.0.0#fn`, and a bare function of the world by its name. */
+/** As jco's options name functions: `ns:pkg/iface@1.0.0#fn`, `label#fn`, and a bare function of the world by its name. */
 function functionsOf(interfaces: readonly WitInterface[]): string[] {
-  return interfaces.flatMap(({ name, functions }) =>
-    functions.map((fn) => (parseInterfaceName(name).package === undefined && fn === name ? fn : `${name}#${fn}`)),
-  )
+  return interfaces.flatMap(({ name, functions, implements: implemented }) => {
+    const isBare = implemented === undefined && parseInterfaceName(name).package === undefined
+    return functions.map((fn) => (isBare && fn === name ? fn : `${name}#${fn}`))
+  })
 }
 
 function withoutVersion(name: string): string {

@@ -1,6 +1,6 @@
 import type { Capability, ListedInterfaces } from '../capabilities/capability.ts'
-import { parseInterfaceName, servesInterface } from '../engine/component-imports.ts'
-import type { ComponentDescription } from '../engine/engine.ts'
+import { interfaceOf, parseInterfaceName, servesInterface } from '../engine/component-imports.ts'
+import type { ComponentDescription, WitInterface } from '../engine/engine.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { HostInterface } from '../manifest/host-interface.ts'
 
@@ -10,6 +10,8 @@ export type Grant = {
   readonly entries: readonly [HostInterface, ...HostInterface[]]
   /** Of the capability's `handles`, those that the component exports, without version. */
   readonly exported: readonly string[]
+  /** The one import that it serves, under the component's own label for it. Default: all of its interfaces, by their names. */
+  readonly labelled?: { readonly label: string; readonly interface: string }
   /** Of a capability with `servesListed`. */
   readonly listed?: ListedInterfaces
 }
@@ -34,9 +36,13 @@ export function grantImports(
     if (verb === 'exports') known.exported.add(parseInterfaceName(name).base)
     granted.set(capability, known)
   }
-  for (const { name } of imports) {
+  const labelled: Grant[] = []
+  for (const imported of imports) {
+    const name = interfaceOf(imported)
     const capability = capabilities.find(({ interfaces }) => interfaces.some((served) => servesInterface(served, name)))
-    if (capability !== undefined) grant(capability, name, 'imports')
+    if (capability === undefined) continue
+    if (imported.implements === undefined) grant(capability, name, 'imports')
+    else labelled.push(grantLabel(component, imported, capability, hostInterfaces))
   }
   for (const { name } of exports) {
     const capability = capabilities.find(({ handles }) => handles?.some((handled) => servesInterface(handled, name)))
@@ -49,10 +55,33 @@ export function grantImports(
       if (hostInterfaces.some((entry) => allows(entry, name))) grant(capability, name, 'imports')
     }
   }
-  return [...granted].flatMap(([capability, { entries, exported }]) => {
+  const unlabelled = [...granted].flatMap(([capability, { entries, exported }]): Grant[] => {
     const [first, ...rest] = entries
-    return first === undefined ? [] : [{ capability, entries: [first, ...rest] as const, exported: [...exported] }]
+    return first === undefined ? [] : [{ capability, entries: [first, ...rest], exported: [...exported] }]
   })
+  return [...unlabelled, ...labelled]
+}
+
+/** A label is the `name` of an entry, which is all that this import reaches: as if it were the only one, and had no name. */
+function grantLabel(
+  component: string,
+  imported: WitInterface,
+  capability: Capability,
+  hostInterfaces: readonly HostInterface[],
+): Grant {
+  const wanted = interfaceOf(imported)
+  const entry = labelledEntry(hostInterfaces, imported)
+  if (entry === undefined) throw denied(component, 'imports', wanted, hostInterfaces, imported.name)
+  const labelled = { label: imported.name, interface: parseInterfaceName(wanted).base }
+  return { capability, entries: [{ ...entry, name: undefined }], exported: [], labelled }
+}
+
+/** The entry that an import with a label means. */
+export function labelledEntry(
+  hostInterfaces: readonly HostInterface[],
+  imported: WitInterface,
+): HostInterface | undefined {
+  return hostInterfaces.find((entry) => entry.name === imported.name && allows(entry, interfaceOf(imported)))
 }
 
 /**
@@ -74,14 +103,16 @@ function denied(
   verb: 'imports' | 'exports',
   wanted: string,
   hostInterfaces: readonly HostInterface[],
+  label?: string,
 ): HeraldError {
   const { base, package: wit = '', version } = parseInterfaceName(wanted)
   const [namespace, packageName] = wit.split(':')
   const near = hostInterfaces.some((entry) => entry.namespace === namespace && entry.package === packageName)
-  const entry = `{namespace: ${namespace}, package: ${packageName}, interfaces: [${base.slice(wit.length + 1)}]${version === undefined ? '' : `, version: ${version}`}}`
+  const named = label === undefined ? '' : `, name: ${label}`
+  const entry = `{namespace: ${namespace}, package: ${packageName}, interfaces: [${base.slice(wit.length + 1)}]${version === undefined ? '' : `, version: ${version}`}${named}}`
   return new HeraldError(
     'ERR_WORKLOAD_IMPORT_DENIED',
-    `component ${component} ${verb} ${wanted}, which its workload ${near ? 'lists with other interfaces or another version' : 'does not list'} in hostInterfaces`,
+    `component ${component} ${verb} ${wanted}${label === undefined ? '' : ` as ${JSON.stringify(label)}`}, which its workload ${near ? `lists with other interfaces or another ${label === undefined ? 'version' : 'name'}` : 'does not list'} in hostInterfaces`,
     { hint: `allow it by an entry such as ${entry}, with the config it needs` },
   )
 }

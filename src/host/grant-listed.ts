@@ -1,10 +1,10 @@
 import type { Capability, ListedInterface } from '../capabilities/capability.ts'
 import type { InterfaceSignatures } from '../engine/component-binary.ts'
-import { isCallable, servesInterface } from '../engine/component-imports.ts'
+import { interfaceOf, isCallable, servesInterface } from '../engine/component-imports.ts'
 import type { ComponentDescription, WitInterface } from '../engine/engine.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { HostInterface } from '../manifest/host-interface.ts'
-import { allows, type Grant } from './grant-imports.ts'
+import { allows, type Grant, labelledEntry } from './grant-imports.ts'
 
 /**
  * What a component calls in other workloads, and what they may call of it: deny by default on both sides. An import counts if an entry of
@@ -28,11 +28,16 @@ export function grantListed(
     key: 'callee' | 'callers',
   ): ListedInterface[] =>
     interfaces.flatMap((found): ListedInterface[] => {
-      const { name } = found
-      const entry = hostInterfaces.find((each) => each.config[key] !== undefined && allows(each, name))
+      const name = interfaceOf(found)
+      const candidates = hostInterfaces.filter(({ config }) => config[key] !== undefined)
+      const entry =
+        found.implements === undefined
+          ? candidates.find((each) => allows(each, name))
+          : labelledEntry(candidates, found)
       if (entry === undefined || served.some((each) => servesInterface(each, name))) return []
-      const functions = signatures?.[side].get(name) ?? []
-      if (isCallable(found, functions)) return [{ name, functions, entry }]
+      const functions = signatures?.[side].get(found.name) ?? []
+      const label = found.implements === undefined ? {} : { label: found.name }
+      if (isCallable(found, functions)) return [{ name, ...label, functions, entry }]
       throw new HeraldError(
         'ERR_WORKLOAD_LINK_TYPES',
         `component ${component} ${side === 'imports' ? 'calls' : 'offers'} ${name}, whose functions cannot be called from elsewhere`,

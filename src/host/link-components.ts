@@ -1,9 +1,9 @@
-import { parseInterfaceName, servesInterface, unsupportedWasi } from '../engine/component-imports.ts'
+import { interfaceOf, parseInterfaceName, servesInterface, unsupportedWasi } from '../engine/component-imports.ts'
 import type { ComponentDescription, ComponentLink, WitInterface } from '../engine/engine.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { HostInterface } from '../manifest/host-interface.ts'
 import { describeSignature, sameFunction, unsupportedIn } from '../wit/wit-type.ts'
-import { allows } from './grant-imports.ts'
+import { allows, labelledEntry } from './grant-imports.ts'
 
 export type LinkableComponent = {
   readonly name: string
@@ -31,9 +31,13 @@ export function linkComponents(
   for (const importing of components) {
     const own: ComponentLink[] = []
     for (const wanted of importing.description.imports) {
-      if (unsupportedWasi([wanted]) !== undefined || hostServed.some((served) => servesInterface(served, wanted.name)))
+      const name = interfaceOf(wanted)
+      if (unsupportedWasi([wanted]) !== undefined || hostServed.some((served) => servesInterface(served, name)))
         continue
-      const entry = hostInterfaces.find((each) => allows(each, wanted.name))
+      const entry =
+        wanted.implements === undefined
+          ? hostInterfaces.find((each) => allows(each, name))
+          : labelledEntry(hostInterfaces, wanted)
       if (entry?.config.callee !== undefined) continue
       const found = choose(importing, wanted, components, entry?.config.component)
       if (found === undefined) continue
@@ -63,10 +67,11 @@ export function linkComponents(
 
 function choose(
   importing: LinkableComponent,
-  { name }: WitInterface,
+  wanted: WitInterface,
   components: readonly LinkableComponent[],
   preferred: string | undefined,
 ): Found | undefined {
+  const name = interfaceOf(wanted)
   const candidates = components.flatMap((component): Found[] => {
     if (component === importing || component.isService) return []
     const exported = component.description.exports.find((each) => servesInterface(each.name, name))
@@ -82,12 +87,17 @@ function choose(
       { hint: `name another component of the workload that exports it (${whoDo})` },
     )
   }
+  // A label may say it by itself.
+  const meant = wanted.implements && candidates.find(({ component }) => component.name === wanted.name)
+  if (meant) return meant
   const [only, ...others] = candidates
   if (others.length === 0) return only
   throw new HeraldError(
     'ERR_WORKLOAD_LINK_AMBIGUOUS',
     `component ${importing.name} imports ${name}, which ${namesOf(candidates)} export`,
-    { hint: `say which: an entry of hostInterfaces for ${name} with config {component: ${only!.component.name}}` },
+    {
+      hint: `say which: an entry of hostInterfaces for ${name}${wanted.implements === undefined ? '' : ` with the name ${wanted.name}, and`} with config {component: ${only!.component.name}}`,
+    },
   )
 }
 

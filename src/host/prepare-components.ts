@@ -1,5 +1,5 @@
 import type { Capability } from '../capabilities/capability.ts'
-import { isCallable, servesInterface } from '../engine/component-imports.ts'
+import { interfaceOf, isCallable, servesInterface } from '../engine/component-imports.ts'
 import type { ComponentDescription, ComponentLimits, ComponentLink, Engine } from '../engine/engine.ts'
 import { HeraldError } from '../errors/herald-error.ts'
 import type { ComponentFacts } from '../identity/component-facts.ts'
@@ -185,7 +185,7 @@ function warningsOf(
   }
   if (
     Object.keys(resources.config).length > 0 &&
-    !description.imports.some((found) => found.name.startsWith('wasi:config/'))
+    !description.imports.some((found) => interfaceOf(found).startsWith('wasi:config/'))
   ) {
     warnings.push(`${name} has localResources.config, but does not import wasi:config/store: it cannot see it`)
   }

@@ -27,13 +27,20 @@ export type ReplicaContext = {
   readonly cpuLimitMillicores?: number
 }
 
-function servedBy({ capability, listed }: Grant): readonly string[] {
-  return [...capability.interfaces, ...(listed?.imports ?? []).map(({ name }) => name)]
+function servedBy({ capability, listed, labelled }: Grant): readonly string[] {
+  if (labelled !== undefined) return [labelled.label]
+  return [...capability.interfaces, ...(listed?.imports ?? []).map(({ name, label }) => label ?? name)]
 }
 
-function waitsOf({ capability, listed }: Grant): readonly string[] {
-  const own = (listed?.imports ?? []).flatMap(({ name, functions }) =>
-    functions.map((fn) => `${parseInterfaceName(name).base}#${fn.name}`),
+function waitsOf({ capability, listed, labelled }: Grant): readonly string[] {
+  if (labelled !== undefined) {
+    const of = `${labelled.interface}#`
+    return capability.waits.flatMap((each) =>
+      each.startsWith(of) ? [`${labelled.label}#${each.slice(of.length)}`] : [],
+    )
+  }
+  const own = (listed?.imports ?? []).flatMap(({ name, label, functions }) =>
+    functions.map((fn) => `${label ?? parseInterfaceName(name).base}#${fn.name}`),
   )
   return [...capability.waits, ...own]
 }
@@ -72,6 +79,7 @@ export async function startReplica(
       bindings,
       capabilityInterfaces: grants.flatMap(servedBy),
       capabilityWaits: grants.flatMap(waitsOf),
+      labels: grants.flatMap(({ labelled }, binding) => (labelled === undefined ? [] : [{ ...labelled, binding }])),
       links,
     })
   }

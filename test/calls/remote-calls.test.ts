@@ -128,6 +128,35 @@ test('records, options and variants go from host to host as WIT has them', async
   })
 })
 
+test('one interface under two labels is called at two callees', async () => {
+  const anybody = 'callers: "spiffe://development.local/default/*"'
+  await using _ = await deployCallee(anybody)
+  await using _twin = await there.deploy({
+    ...{ component: 'twin', poolSize: 1 },
+    interfaces: [callsEntry(anybody), callerInterface],
+  })
+  await using asker = await here.deploy({
+    component: 'asker',
+    interfaces: [calleeId, calleeId.replace(/callee$/, 'twin')].map((callee, at) =>
+      callsEntry(`callee: "${callee}"`).replace('config:', `name: ${at === 0 ? 'left' : 'right'}, config:`),
+    ),
+  })
+  const signal = AbortSignal.timeout(30_000)
+  const ask = (fn: string) =>
+    here.host.call(
+      asker.handle.id,
+      { interface: 'test:asker/asking', function: fn, args: [], timeoutMs: 20_000 },
+      { signal },
+    )
+  for (const [fn, json] of [
+    ['right', '1'],
+    ['right', '2'],
+    ['right', '3'],
+    ['left', '1'],
+  ] as const)
+    await eventually(async () => assert.deepEqual(await ask(fn), { isErr: false, json }))
+})
+
 test('who is not listed is refused before the guest runs, and both hosts say so without the token', async () => {
   await using callee = await deployCallee(
     'callers: "spiffe://development.local/default/other, spiffe://development.local/default/caller/*"',

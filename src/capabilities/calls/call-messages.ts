@@ -9,8 +9,12 @@ export type CallsCellConfig = {
   readonly exports: readonly CalledInterface[]
 }
 
-/** `name` with version. */
-export type CalledInterface = { readonly name: string; readonly functions: readonly WitFunction[] }
+/** `name` with version. `label`: what the component calls it, if it imports it under one of its own. */
+export type CalledInterface = {
+  readonly name: string
+  readonly label?: string
+  readonly functions: readonly WitFunction[]
+}
 
 /**
  * From the cell, all of one turn of its event loop. `cancelled`: ids of calls whose caller no longer waits. `bodies`: `args` of the calls, then

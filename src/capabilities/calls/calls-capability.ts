@@ -127,7 +127,8 @@ export function createCallsCapability(options: CallsCapabilityOptions): Capabili
 
 function calledOf({
   name,
+  label,
   functions,
 }: ListedInterface): CalledInterface & { readonly fingerprints: readonly string[] } {
-  return { name, functions, fingerprints: functions.map(fingerprintOf) }
+  return { name, ...(label !== undefined && { label }), functions, fingerprints: functions.map(fingerprintOf) }
 }

@@ -120,8 +120,8 @@ export function openCapability(config: unknown, channel: CellChannel): CellCapab
   return {
     prepare: (instance) =>
       Object.fromEntries(
-        imports.map(({ name, functions }, at) => [
-          name.replace(/@.*$/, ''),
+        imports.map(({ name, label, functions }, at) => [
+          label ?? name.replace(/@.*$/, ''),
           Object.fromEntries(functions.map((called, fn) => [jsName(called.name), call(instance, called, at, fn)])),
         ]),
       ),
