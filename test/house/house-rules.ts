@@ -40,7 +40,7 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   pino: ['observability'],
   yaml: ['manifest', 'config', 'federation'],
   // Whatever parses what comes from outside.
-  zod: ['manifest', 'config', 'oci', 'federation', 'control', 'callout'],
+  zod: ['manifest', 'config', 'oci', 'federation', 'engine', 'control', 'callout'],
 }
 
 /** The one file that reads the command line and the environment. */
