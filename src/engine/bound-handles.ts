@@ -6,6 +6,11 @@ export const maxHandlesPerType = 4_096
 /** Of the error that one handle more throws. */
 export const handleLimitCode = 'ERR_COMPONENT_HANDLES'
 
+/** The guest held too many handles, or had too much open: not a trap of its own. */
+export function hasTooManyHandles(error: unknown): boolean {
+  return (error as { code?: unknown } | null | undefined)?.code === handleLimitCode
+}
+
 /**
  * Where jco's glue makes a table of handles longer, and what is to be said there: a table that has no free place grows without end otherwise, in
  * the memory of the host. Nothing is looked at while there are free places.

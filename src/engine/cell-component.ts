@@ -4,7 +4,7 @@ import type { Tracer } from '../observability/tracer.ts'
 import { createWasi } from '../wasi/create-wasi.ts'
 import { Roster, type Rostered } from '../wasi/roster.ts'
 import { GuestExit, type Wasi } from '../wasi/wasi.ts'
-import { handleLimitCode } from './bound-handles.ts'
+import { handleLimitCode, hasTooManyHandles } from './bound-handles.ts'
 import { CellInstance, type Instantiate } from './cell-instance.ts'
 import type { CellComponentInit, WireError } from './cell-protocol.ts'
 import { linkImports } from './component-links.ts'
@@ -237,10 +237,7 @@ export class CellComponent implements CallableComponent {
       if (isGuestError(error)) healthy = instance !== undefined && !instance.ended
       else {
         this.#vitals.add('failures', 1)
-        if (instance !== undefined && isTrap(error) && signal?.aborted !== true) {
-          this.#vitals.add('traps', 1)
-          this.#onTrap(describe(error))
-        }
+        if (instance !== undefined && isTrap(error) && signal?.aborted !== true) this.#blame(error)
       }
       throw error
     } finally {
@@ -287,7 +284,7 @@ export class CellComponent implements CallableComponent {
       if (error instanceof GuestExit) return error.exitCode
       if (isGuestError(error)) return 1
       this.#vitals.add('failures', 1)
-      this.#onTrap(describe(error))
+      if (isTrap(error) && !signal.aborted) this.#blame(error)
       throw error
     } finally {
       signal.removeEventListener('abort', onAbort)
@@ -367,6 +364,12 @@ export class CellComponent implements CallableComponent {
     this.#vitals.add('instances', -1)
   }
 
+  /** The guest itself failed. */
+  #blame(error: unknown): void {
+    this.#vitals.add(hasTooManyHandles(error) ? 'handleLimits' : 'traps', 1)
+    this.#onTrap(describe(error))
+  }
+
   #fail(exchange: ServedExchange, thrown: unknown, trapped: boolean): void {
     const reason = describe(thrown)
     const kind = kindOfFailure(thrown)
@@ -376,14 +379,9 @@ export class CellComponent implements CallableComponent {
     } else if (kind === 'busy') exchange.fail(503, 'ERR_COMPONENT_BUSY', reason)
     else if (kind === 'deadline') exchange.fail(504, 'ERR_COMPONENT_DEADLINE', reason)
     else {
-      if (trapped && isTrap(thrown)) {
-        this.#vitals.add('traps', 1)
-        this.#onTrap(reason)
-      }
-      if ((thrown as { code?: unknown } | null)?.code === handleLimitCode) {
-        this.#vitals.add('handleLimits', 1)
-        exchange.fail(500, handleLimitCode, reason)
-      } else exchange.fail(500, 'ERR_COMPONENT_TRAP', 'the component failed to answer')
+      if (trapped && isTrap(thrown)) this.#blame(thrown)
+      if (hasTooManyHandles(thrown)) exchange.fail(500, handleLimitCode, reason)
+      else exchange.fail(500, 'ERR_COMPONENT_TRAP', 'the component failed to answer')
     }
   }
 }

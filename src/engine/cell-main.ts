@@ -2,6 +2,7 @@ import { type MessagePort, parentPort } from 'node:worker_threads'
 import type { CellCapability, CellCapabilityModule } from '../capabilities/capability.ts'
 import { Tracer } from '../observability/tracer.ts'
 import { jsName } from '../wit/wit-type.ts'
+import { handleLimitCode, hasTooManyHandles } from './bound-handles.ts'
 import { CapabilityLinks } from './capability-link.ts'
 import { CellComponent, describe, toWireError } from './cell-component.ts'
 import { listenInCell } from './cell-listener.ts'
@@ -161,8 +162,10 @@ async function call({ id, component, call: asked }: Extract<ToCellMain, { kind: 
     post({ kind: 'call-ended', id, result: { ok } })
   } catch (error) {
     if (isGuestError(error)) post({ kind: 'call-ended', id, result: { err: (error as { payload: unknown }).payload } })
-    else
-      post({ kind: 'call-ended', id, error: { ...toWireError(error, ''), code: failureCodes[kindOfFailure(error)] } })
+    else {
+      const code = hasTooManyHandles(error) ? handleLimitCode : failureCodes[kindOfFailure(error)]
+      post({ kind: 'call-ended', id, error: { ...toWireError(error, ''), code } })
+    }
   } finally {
     runs.delete(id)
   }

@@ -157,7 +157,7 @@ export interface Cell extends AsyncDisposable {
   /**
    * Calls a function of an exported interface, by the names of WIT; values as jco maps them, and such that survive structured clone.
    * Optional: an engine may not offer it.
-   * @throws ERR_COMPONENT_TRAP, ERR_COMPONENT_DEADLINE, ERR_COMPONENT_BUSY, ERR_CELL_ENDED
+   * @throws ERR_COMPONENT_TRAP, ERR_COMPONENT_HANDLES, ERR_COMPONENT_DEADLINE, ERR_COMPONENT_BUSY, ERR_CELL_ENDED
    */
   call?(component: string, call: ExportCall, options: { signal: AbortSignal }): Promise<ExportResult>
   metrics(): CellMetrics

@@ -114,7 +114,7 @@ export const errorCodes = {
   ERR_COMPONENT_HANDLES: {
     exitCode: 5,
     meaning:
-      'The component held 4,096 handles of one resource type (fields, pollables, requests, streams) at a time, and asked for one more: it drops too few.',
+      'The component held 4,096 handles of one resource type (fields, pollables, requests, streams) at a time, and asked for one more, or had 1,024 files, sockets and outgoing requests open: it drops too few.',
   },
   ERR_COMPONENT_DEADLINE: { exitCode: 5, meaning: 'A call of the component took longer than its deadline.' },
   ERR_COMPONENT_BUSY: { exitCode: 5, meaning: 'All instances of the component are busy and the queue is full.' },

@@ -75,7 +75,10 @@ export class InstanceState {
     }
     if (this.#open.size >= maxOpenPerInstance) {
       resource.close()
-      throw new Error(`the guest has ${maxOpenPerInstance} files, streams and sockets open, and may have no more`)
+      throw Object.assign(
+        new Error(`the guest has ${maxOpenPerInstance} files, streams and sockets open, and may have no more`),
+        { code: 'ERR_COMPONENT_HANDLES' },
+      )
     }
     this.#open.add(resource)
   }

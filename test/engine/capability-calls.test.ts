@@ -186,3 +186,47 @@ for (const isolation of isolations)
       assert.deepEqual(await run, { exitCode: 0 })
     }
   })
+
+for (const { what, later } of [
+  { what: 'at once', later: 0 },
+  { what: 'after a wait', later: 1 },
+]) {
+  test(`a guest that holds too many handles of a capability, given ${what}, meets the limit and does not count as trapped`, async () => {
+    await using engine = testEngine()
+    const bytes = await watComponent(
+      `(module
+        (import "test:cap/handles" "open" (func $open (result i32)))
+        (import "test:cap/handles" "open-later" (func $later (param i32)))
+        (memory (export "memory") 1)
+        (func $hoard (param $later i32) (result i32)
+          (loop
+            (if (local.get $later) (then (call $later (i32.const 64))) (else (drop (call $open))))
+            (br 0))
+          (i32.const 0))
+        (func (export "test:cap/hoarder#hoard") (param i32) (result i32) (call $hoard (local.get 0)))
+        (func (export "wasi:cli/run@0.2.0#run") (result i32) (call $hoard (i32.const ${later}))))`,
+      `package test:guest;
+       package test:cap {
+         interface handles { resource thing; open: func() -> thing; open-later: func() -> result<thing>; }
+         interface hoarder { hoard: func(later: u32) -> u32; }
+       }
+       package wasi:cli@0.2.0 { interface run { run: func() -> result; } }
+       world guest { import test:cap/handles; export test:cap/hoarder; export wasi:cli/run@0.2.0; }`,
+      'guest',
+    )
+    const served = { capabilityInterfaces: ['test:cap/handles'], capabilityWaits: ['test:cap/handles#open-later'] }
+    const cell = await engine.startCell(
+      cellSpec(component(bytes, {}, { bindings: [binding(async () => 0)], ...served })),
+      { signal: signal() },
+    )
+    const call = { interface: 'test:cap/hoarder', function: 'hoard', args: [later], timeoutMs: 30_000 }
+    const limit = (error: unknown) => isHeraldError(error) && error.code === 'ERR_COMPONENT_HANDLES'
+    await assert.rejects(cell.call!('guest', call, { signal: signal() }), limit)
+    await assert.rejects(cell.run('guest', { signal: signal() }), limit)
+    const { handleLimits, traps, failures, restarts } = cell.metrics()
+    assert.deepEqual(
+      { handleLimits, traps, failures, restarts },
+      { handleLimits: 2, traps: 0, failures: 2, restarts: 0 },
+    )
+  })
+}

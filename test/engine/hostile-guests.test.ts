@@ -39,11 +39,12 @@ for (const isolation of isolations)
 
     for (const path of ['/hoard-fields', '/hoard-pollables', '/hoard-responses']) {
       test(`at ${path} gets no more than 4,096 handles, and loses its instance and nothing else`, async () => {
-        const { handleLimits, restarts } = cell.metrics()
+        const { handleLimits, traps, restarts } = cell.metrics()
         const answer = await get(path)
         assert.equal(answer.status, 500)
         assert.equal((await answer.json()).error.code, 'ERR_COMPONENT_HANDLES')
         assert.equal(cell.metrics().handleLimits, handleLimits + 1)
+        assert.equal(cell.metrics().traps, traps)
         assert.equal(cell.metrics().restarts, restarts)
         assert.equal(await text('/alive'), '/alive')
       })

@@ -1,6 +1,11 @@
 import type { CellCapability, CellChannel, InstanceContext } from '../../../src/capabilities/capability.ts'
 
-/** The cell's side of a capability made for tests: `test:cap/calls` with functions that answer, wait, reject or never settle. */
+class Thing {}
+
+/**
+ * The cell's side of a capability made for tests: `test:cap/calls` with functions that answer, wait, reject or never settle, and `test:cap/handles`
+ * with a resource to be had at once and later.
+ */
 export function openCapability(config: unknown, channel: CellChannel): CellCapability {
   let pushed = 0
   channel.onMessage((message) => {
@@ -15,6 +20,7 @@ export function openCapability(config: unknown, channel: CellChannel): CellCapab
         number: () => channel.request('number', undefined, { signal }),
         fail: () => channel.request('fail', undefined, { signal }),
       },
+      'test:cap/handles': { Thing, open: () => new Thing(), openLater: async () => new Thing() },
     }),
   }
 }
