@@ -5,6 +5,7 @@ import { createWasi } from '../wasi/create-wasi.ts'
 import { Roster, type Rostered } from '../wasi/roster.ts'
 import { GuestExit, type Wasi } from '../wasi/wasi.ts'
 import { handleLimitCode, hasTooManyHandles } from './bound-handles.ts'
+import { ByteShelf } from './byte-shelf.ts'
 import { CellInstance, type Instantiate } from './cell-instance.ts'
 import type { CellComponentInit, WireError } from './cell-protocol.ts'
 import { linkImports } from './component-links.ts'
@@ -41,6 +42,9 @@ export class CellComponent implements CallableComponent {
   readonly #calls = new Roster<Call>()
   readonly #instances = new Roster<CellInstance>()
   readonly #shelf = new MemoryShelf()
+  /** What bodies are sent from. */
+  readonly bytes = new ByteShelf()
+  readonly #take = (length: number): Uint8Array => this.bytes.take(length)
   readonly #hosted = new Map<WebAssembly.Module, HostedMemory>()
   #replenishing = false
   #lastExport: { readonly name: string; readonly exportName: string | undefined } | undefined
@@ -351,6 +355,7 @@ export class CellComponent implements CallableComponent {
         entries.push(entry)
         return entry.function
       },
+      this.#take,
     )
     return { wasi, exports, memories, entries }
   }

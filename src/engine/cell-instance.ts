@@ -12,6 +12,8 @@ export type Instantiate = (
   instantiateCore: (module: WebAssembly.Module, imports?: WebAssembly.Imports) => WebAssembly.Instance,
   /** How an exported core function that may suspend is entered; jco's untouched glue does not ask. */
   enter: (fn: CoreFunction) => CoreFunction,
+  /** An array for a long list of bytes from the guest's memory; what is in it is overwritten. */
+  take: (length: number) => Uint8Array,
 ) => Record<string, unknown>
 
 const unknownCaller: Caller = { tag: 'unknown' }

@@ -29,6 +29,7 @@ export async function listenInCell(
   const server = new HttpServer(
     { ...options, ...usualPatience, reusePort: true },
     (connection, request) => new DirectExchange(connection, request, rules),
+    (bytes) => component.bytes.give(bytes),
   )
   await server.listen()
   return server

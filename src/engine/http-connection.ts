@@ -41,6 +41,8 @@ export class HttpConnection implements RequestEvents {
   #discarded = 0
   #text = ''
   #parts: (string | Uint8Array)[] = []
+  /** The socket may still read them. */
+  #sending: Uint8Array[] = []
   #flushing = false
   #scheduled = false
 
@@ -49,7 +51,10 @@ export class HttpConnection implements RequestEvents {
     this.#socket = socket
     this.#sinceMs = server.nowMs
     socket.on('error', () => {})
-    socket.on('drain', () => this.#current?.drained())
+    socket.on('drain', () => {
+      this.#sent()
+      this.#current?.drained()
+    })
     socket.on('end', () => this.#ended())
     socket.on('close', () => this.#closed())
     this.#parser = new RequestParser(socket, server.options.maxHeaderBytes, this)
@@ -300,8 +305,20 @@ export class HttpConnection implements RequestEvents {
     socket.cork()
     for (const part of parts) {
       if (typeof part === 'string') socket.write(part, 'latin1')
-      else socket.write(part)
+      else {
+        socket.write(part)
+        if (this.#server.onSent !== undefined) this.#sending.push(part)
+      }
     }
     socket.uncork()
+    this.#sent()
+  }
+
+  /** Hands back what was sent once the socket has no more of it. */
+  #sent(): void {
+    if (this.#sending.length === 0 || this.unsent > 0 || this.#socket.destroyed) return
+    const sent = this.#sending
+    this.#sending = []
+    for (const bytes of sent) this.#server.onSent?.(bytes)
   }
 }

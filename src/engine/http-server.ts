@@ -38,6 +38,8 @@ export class HttpServer {
   readonly keepAlive: string
   /** To the second, while there are connections. */
   nowMs = 0
+  /** These bytes of a response have left: nobody reads them any more, unless whoever gave them does. */
+  readonly onSent: ((bytes: Uint8Array) => void) | undefined
   readonly #server: Server
   readonly #connections = new Set<HttpConnection>()
   #timer: NodeJS.Timeout | undefined
@@ -58,8 +60,10 @@ export class HttpServer {
   constructor(
     options: HttpServerOptions,
     accept: (connection: HttpConnection, request: ParsedRequest) => HttpTransaction,
+    onSent?: (bytes: Uint8Array) => void,
   ) {
     this.options = options
+    this.onSent = onSent
     this.accept = accept
     this.keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(options.keepAliveTimeoutMs / 1000)}\r\n\r\n`
     this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {

@@ -49,6 +49,8 @@ export function slimGlue(source: string): SlimGlue {
 
 /** `instantiate`'s last parameter: makes of an exported core function that may suspend the function that enters it. */
 const entryMaker = '$enter'
+/** The one behind it: gives the array that a longer list of bytes is copied into. */
+const arrayMaker = '$take'
 
 /** None of these may be left. */
 const bookkeepingNames = [
@@ -136,7 +138,10 @@ class GluePass {
     }
     const lastParameter = instantiate.params.at(-1)
     if (lastParameter === undefined) throw new NotRecognised('instantiate has no parameters')
-    this.#edits.insert(lastParameter.end, `, ${entryMaker} = (entry) => WebAssembly.promising(entry)`)
+    this.#edits.insert(
+      lastParameter.end,
+      `, ${entryMaker} = (entry) => WebAssembly.promising(entry), ${arrayMaker} = (length) => new Uint8Array(length)`,
+    )
     this.#edits.insert(instantiate.body.start + 1, memoryAccess + captureClass)
     return this.#edits.apply()
   }
@@ -316,7 +321,11 @@ const $view = (memory, at, length) => {
 };
 const $copyBytes = (memory, at, length) => {
   at >>>= 0; length >>>= 0;
-  return $view(memory, at, length).slice(at, at + length);
+  const bytes = $view(memory, at, length);
+  if (length < 16384) return bytes.slice(at, at + length);
+  const copy = $take(length);
+  copy.set(bytes.subarray(at, at + length));
+  return copy;
 };
 const $texts = new Array(64);
 const $readText = (memory, at, length) => {

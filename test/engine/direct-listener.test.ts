@@ -66,6 +66,22 @@ describe('a cell that listens itself', () => {
     assert.equal((await (await fetch(`${patient.url}/big`)).arrayBuffer()).byteLength, 8 * 1024 * 1024)
   })
 
+  test('keeps the bodies of requests at the same time apart, also of clients that take theirs slowly', async () => {
+    await Promise.all(
+      Array.from({ length: 12 }, async (_, n) => {
+        const body = new Uint8Array(1_500_000).map((_, index) => (index * (n + 1)) % 251)
+        const answer = await fetch(`${patient.url}/echo`, { method: 'POST', body })
+        let at = 0
+        for await (const chunk of answer.body!) {
+          if (n % 3 === 0) await sleep(1)
+          assert.deepEqual(chunk, body.subarray(at, at + chunk.length))
+          at += chunk.length
+        }
+        assert.equal(at, body.length)
+      }),
+    )
+  })
+
   test('streams: what was sent comes back before the request ends', async () => {
     const request = httpRequest({ port: patient.port, host: '127.0.0.1', path: '/echo', method: 'POST' })
     request.write('first')
