@@ -19,6 +19,24 @@ export function isForbiddenField(lowerName: string): boolean {
   return forbiddenNames.has(lowerName)
 }
 
+/** Fields by which a message is framed or read; a recipient that took one from the trailers would take the message for another (RFC 9110 §6.5.1). */
+const neverTrailers: ReadonlySet<string> = new Set([
+  ...forbiddenNames,
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'te',
+  'trailer',
+])
+
+/** What of these may be sent as trailers. */
+export function permittedTrailers<Pair extends readonly [name: string, value: string]>(
+  pairs: readonly Pair[],
+): readonly Pair[] {
+  return pairs.filter(([name]) => !neverTrailers.has(name.toLowerCase()))
+}
+
 const tokenCharacters = tableOf("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 function tableOf(characters: string): Uint8Array {

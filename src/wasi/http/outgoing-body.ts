@@ -4,6 +4,7 @@ import { ByteSink } from '../io/byte-sink.ts'
 import { FailureOnce } from '../io/byte-source.ts'
 import { closed, IoError } from '../io/io-error.ts'
 import { OutputStream } from '../io/output-stream.ts'
+import { permittedTrailers } from './field-rules.ts'
 import type { Fields } from './fields.ts'
 import type { HttpErrorCode } from './http-error-code.ts'
 import { mustBeDropped } from './stream-of-body.ts'
@@ -170,7 +171,7 @@ export class OutgoingBodySink extends ByteSink {
     }
     try {
       const trailers = this.#end?.trailers
-      this.#target?.end(trailers === undefined ? undefined : trailers.pairs())
+      this.#target?.end(trailers === undefined ? undefined : permittedTrailers(trailers.pairs()))
       this.#settle(undefined)
     } catch (cause) {
       this.fail(this.#rules.errorCode(cause))

@@ -91,6 +91,37 @@ static void lengths(handle out, text first, text second) {
 }
 
 // What arrived, a line for each: the host has taken out what belongs to the connection.
+// An answer whose trailers say what frames and routes messages; its body is how many of these it was let to set.
+static void smuggle_trailers(handle out) {
+  const handle trailers = fields_new();
+  char space[32];
+  buffer said = {space, 0, sizeof space, false};
+  handle body;
+  uint64_t finished[5];
+  accepted = 0;
+  append(trailers, TEXT("x-a"), TEXT("b\r\nx-injected: 1"));
+  append(trailers, TEXT("x-b\r\nx-injected"), TEXT("1"));
+  append(trailers, TEXT("transfer-encoding"), TEXT("chunked"));
+  append(trailers, TEXT("connection"), TEXT("upgrade"));
+  append(trailers, TEXT("host"), TEXT("elsewhere"));
+  put_number(&said, accepted);
+  append(trailers, TEXT("Content-Length"), TEXT("4"));
+  append(trailers, TEXT("x-sum"), TEXT("1"));
+  const handle stream = begin(out, fields_new(), &body);
+  write_all(stream, (text){space, said.length});
+  output_stream_drop(stream);
+  outgoing_body_finish(body, 1, trailers, finished);
+}
+
+// Fields with names that every object of the host's language has.
+static void odd_names(handle out) {
+  const handle headers = fields_new();
+  append(headers, TEXT("__proto__"), TEXT("a"));
+  append(headers, TEXT("constructor"), TEXT("b"));
+  append(headers, TEXT("hasOwnProperty"), TEXT("c"));
+  answer(out, headers, TEXT("odd"));
+}
+
 static void show(handle request, handle out) {
   static char space[16384];
   buffer said = {space, 0, sizeof space, false};
@@ -141,6 +172,10 @@ void handle_request(handle request, handle out) {
     lengths(out, TEXT("0x8"), TEXT(""));
   } else if (same(path, TEXT("/short-length"))) {
     lengths(out, TEXT("8"), TEXT(""));
+  } else if (same(path, TEXT("/smuggle-trailers"))) {
+    smuggle_trailers(out);
+  } else if (same(path, TEXT("/odd-names"))) {
+    odd_names(out);
   } else if (same(path, TEXT("/show"))) {
     show(request, out);
   } else if (same(path, TEXT("/drop-twice"))) {

@@ -189,6 +189,24 @@ for (const [way, open] of Object.entries(doors)) {
       assert.equal(answer.match(/HTTP\/1\.1/g)?.length, 1)
     })
 
+    test('is answered with no trailer that would frame a message, and none that its guest slipped in', async () => {
+      const answer = await raw('GET /smuggle-trailers HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+      const [head, ...rest] = answer.split('\r\n\r\n')
+      assert.match(head!, /^HTTP\/1\.1 200 /)
+      assert.match(rest.join(), /^1\r\n0\r\n0\r\n/, 'fields that were accepted')
+      assert.doesNotMatch(rest.join(), /injected|elsewhere|upgrade|chunked|content-length/i)
+      assert.equal(answer.match(/HTTP\/1\.1/g)?.length, 1)
+    })
+
+    test('and its answer may have fields with names that every object has', async () => {
+      const names = '__proto__: 1\r\nconstructor: 2\r\nhasOwnProperty: 3\r\n'
+      const shown = await raw(`GET /show HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${names}\r\n`)
+      assert.match(shown, /__proto__="1"\nconstructor="2"\nhasownproperty="3"/i)
+      const answered = await raw(`GET /odd-names HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${names}\r\n`)
+      assert.match(answered, /^HTTP\/1\.1 200 (?:.*\r\n)*__proto__: a\r\nconstructor: b\r\nhasownproperty: c\r\n/i)
+      await alive()
+    })
+
     for (const path of ['/two-lengths', '/list-of-lengths', '/signed-length', '/hex-length', '/short-length']) {
       test(`to a guest whose answer has another length than it says never carries a second answer (${path})`, async () => {
         const answer = await raw(
