@@ -104,7 +104,7 @@ const notes = `## What to know
 - **Standard streams.** Input is empty. Output is cut into lines of at most 16 KiB, at most 1,000 a second for a component; the number of suppressed lines is reported.
 - **Time zone.** Always UTC. **Terminal.** None. **Random.** All three interfaces use the operating system's cryptographic generator.
 - **Bodies.** The stream of a body must be dropped before the body is finished or dropped, else the guest is trapped, as the interface says.
-  Trailers that frame or route a message (`content-length`, `content-type`, …) are left out.
+  Trailers that frame or route a message (\`content-length\`, \`content-type\`, …) are left out.
 - **Headers.** Fields of the connection (\`host\`, \`connection\`, \`transfer-encoding\`, \`upgrade\`, …) can neither be set nor seen; \`fields\` holds at most 1,000 of them or 128 KiB.
 `
 
