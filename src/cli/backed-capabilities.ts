@@ -6,6 +6,7 @@ import { createConfigCapability } from '../capabilities/config/config-capability
 import { createKeyvalueCapability } from '../capabilities/keyvalue/keyvalue-capability.ts'
 import type { ConnectNats } from '../capabilities/lattice-source.ts'
 import { createLoggingCapability } from '../capabilities/logging/logging-capability.ts'
+import type { OnTraffic } from '../capabilities/messaging/messaging-binding.ts'
 import { createMessagingCapability } from '../capabilities/messaging/messaging-capability.ts'
 import { ownLattices } from '../capabilities/own-lattice.ts'
 import { createSecretsCapability } from '../capabilities/secrets/secrets-capability.ts'
@@ -26,6 +27,8 @@ export type BackedCapabilitiesOptions = {
   /** Where calls between workloads are told. Default: the log. */
   readonly auditCalls?: CallsAuditSink
   readonly allowedHostPaths?: readonly string[]
+  /** See `MessagingCapabilityOptions`. */
+  readonly onTraffic?: OnTraffic | undefined
   /** Default: no spans are made. */
   readonly tracer?: Tracer | undefined
 }
@@ -38,6 +41,7 @@ export function createBackedCapabilities({
   connectNats,
   auditCalls: audit,
   tracer,
+  onTraffic,
   allowedHostPaths = [],
 }: BackedCapabilitiesOptions): AsyncDisposable & { readonly all: readonly Capability[] } {
   const stack = new AsyncDisposableStack()
@@ -58,7 +62,7 @@ export function createBackedCapabilities({
     createConfigCapability(),
     createLoggingCapability({ log }),
     createKeyvalueCapability({ log, lattice, openOwn, allowedHostPaths }),
-    createMessagingCapability({ log, lattice, openOwn, tracer }),
+    createMessagingCapability({ log, lattice, openOwn, tracer, onTraffic }),
     createBlobstoreCapability({ log, clock, fetch, svids, lattice, allowedHostPaths }),
     createSecretsCapability({ log, allowedHostPaths }),
     createCallsCapability({

@@ -124,7 +124,14 @@ function toActivity({ id, metrics }: WorkloadStatus, edges: readonly ActivityEdg
   }
 }
 
-const edgeKinds = { audience: 'EDGE_AUDIENCE', origin: 'EDGE_ORIGIN', component: 'EDGE_COMPONENT' } as const
+const edgeKinds = {
+  audience: 'EDGE_AUDIENCE',
+  origin: 'EDGE_ORIGIN',
+  host: 'EDGE_HOST',
+  component: 'EDGE_COMPONENT',
+  published: 'EDGE_PUBLISHED',
+  handled: 'EDGE_HANDLED',
+} as const
 
 function parse(line: string): Readonly<Record<string, unknown>> {
   try {

@@ -5,6 +5,7 @@ import { createHeraldIdentityCapability } from '../capabilities/herald-identity/
 import { createIdentityCapability } from '../capabilities/identity/identity-capability.ts'
 import type { ConnectNats } from '../capabilities/lattice-source.ts'
 import { systemClock } from '../clock/clock.ts'
+import type { ActivityBook, Traffic } from '../control/herald-activity-book.ts'
 import { type AuditFeed, createAuditFeed } from '../control/herald-audit-feed.ts'
 import { createEngine } from '../engine/create-engine.ts'
 import { defaultLimits } from '../engine/default-limits.ts'
@@ -95,6 +96,9 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       audit: trail.egress,
     }),
   )
+  /** Known once there is a host; nothing is sent before. */
+  let activity: ActivityBook | undefined
+  const onTraffic = (traffic: Traffic): void => activity?.addTraffic(traffic, new Date(clock.nowMs()))
   const verifier = createJwtVerifier({ authority, clock })
   const heraldIdentity = stack.use(
     createHeraldIdentityCapability({
@@ -102,7 +106,9 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       audit: trail.heraldIdentity,
     }),
   )
-  const backed = stack.use(createBackedCapabilities({ ...options, svids, verifier, auditCalls: trail.calls, tracer }))
+  const backed = stack.use(
+    createBackedCapabilities({ ...options, svids, verifier, auditCalls: trail.calls, tracer, onTraffic }),
+  )
   const { idleTimeoutMs, isolation, warmCells } = options
   const engine = stack.use(
     createEngine({
@@ -111,6 +117,9 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
       cacheDir: options.artifactCache,
       tracing: operations?.tracing,
       onRequests: operations?.countRequests,
+      onSent: ({ workloadId, component, hosts }) => {
+        for (const [target, count] of hosts) onTraffic({ workloadId, component, kind: 'host', target, count })
+      },
       ...(warmCells !== undefined && { warmCells }),
     }),
   )
@@ -147,7 +156,8 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
     ),
   )
   const audit = stack.use(createAuditFeed({ hostId: parseSubjectToken(host.id, 'the id of the host'), clock, log }))
-  trail.onEvent(({ area, event }) => audit.add(area === 'herald-identity' ? 'identity' : area, event))
+  activity = audit.activity
+  trail.onEvent((told) => feedAudit(audit, told))
   operations?.watch({ host, ingress, svids, audit })
   const owned = stack.move()
   return {

@@ -19,7 +19,7 @@ export type ConsoleActivity = {
   readonly inFlight: number
   readonly edges: readonly {
     readonly component: string
-    readonly kind: 'EDGE_AUDIENCE' | 'EDGE_ORIGIN' | 'EDGE_COMPONENT'
+    readonly kind: 'EDGE_AUDIENCE' | 'EDGE_ORIGIN' | 'EDGE_HOST' | 'EDGE_COMPONENT' | 'EDGE_PUBLISHED' | 'EDGE_HANDLED'
     readonly target: string
     readonly count: bigint
     readonly refused: bigint

@@ -34,7 +34,7 @@ const sections = [
 
 /** The table below it says the same in words. */
 const graph = `<div class="graph" id="graph" aria-hidden="true"><svg id="graph-svg"></svg></div>
-<p class="legend"><span class="key audience">tokens for an audience</span><span class="key origin">requests to an origin</span><span class="key component">calls of a component</span><span class="key refused">refused only</span></p>
+<p class="legend"><span class="key audience">tokens for an audience</span><span class="key origin">signed requests to an origin</span><span class="key host">other requests to a host</span><span class="key component">calls of a component</span><span class="key published">messages published</span><span class="key handled">messages handled</span><span class="key refused">refused only</span></p>
 `
 
 /** The whole page; what it shows comes over `/api/events`. */

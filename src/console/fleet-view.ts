@@ -61,7 +61,7 @@ export type ComponentView = {
 export type EdgeView = {
   /** `team/api`, or `team/api/component` when it has several. */
   readonly from: string
-  readonly kind: 'audience' | 'origin' | 'component'
+  readonly kind: (typeof edgeKinds)[keyof typeof edgeKinds]
   readonly to: string
   readonly count: number
   readonly refused: number
@@ -182,7 +182,14 @@ function workloadView(
   }
 }
 
-const edgeKinds = { EDGE_AUDIENCE: 'audience', EDGE_ORIGIN: 'origin', EDGE_COMPONENT: 'component' } as const
+const edgeKinds = {
+  EDGE_AUDIENCE: 'audience',
+  EDGE_ORIGIN: 'origin',
+  EDGE_HOST: 'host',
+  EDGE_COMPONENT: 'component',
+  EDGE_PUBLISHED: 'published',
+  EDGE_HANDLED: 'handled',
+} as const
 
 /** Replicas of one workload are one end of an edge. What was used most comes first. */
 function edgeViews(

@@ -101,7 +101,9 @@ const tables = {
     }),
   },
 }
-const kinds = { audience: 'tokens', origin: 'requests', component: 'calls' }
+const kinds = { audience: 'tokens', origin: 'signed requests', host: 'requests', component: 'calls', published: 'published', handled: 'handled' }
+/** Who publishes a subject and who handles it meet in one box. */
+const endOf = (edge) => (edge.kind === 'published' || edge.kind === 'handled' ? 'subject' : edge.kind) + ' ' + edge.to
 
 function until(ms) {
   if (typeof ms !== 'number') return ''
@@ -162,7 +164,7 @@ function draw() {
   if (svg.drawn === key) return
   svg.drawn = key
   const lefts = unique(edges.map((edge) => edge.from))
-  const rights = unique(edges.map((edge) => edge.kind + ' ' + edge.to))
+  const rights = unique(edges.map(endOf))
   const box = Math.min(340, Math.floor(width * 0.4)), row = 40
   const height = Math.max(lefts.length, rights.length) * row + 16
   svg.setAttribute('viewBox', '0 0 ' + width + ' ' + height)
@@ -177,7 +179,7 @@ function draw() {
   const yOf = (list, at) => 8 + row / 2 + at * row + (height - 16 - list.length * row) / 2
   const most = Math.max(1, ...edges.map((edge) => edge.count))
   for (const edge of edges) {
-    const y1 = yOf(lefts, lefts.indexOf(edge.from)), y2 = yOf(rights, rights.indexOf(edge.kind + ' ' + edge.to))
+    const y1 = yOf(lefts, lefts.indexOf(edge.from)), y2 = yOf(rights, rights.indexOf(endOf(edge)))
     const x1 = box + 8, x2 = width - box - 8, half = (x1 + x2) / 2
     add('path', {
       class: edge.count === 0 ? 'refused' : Object.hasOwn(kinds, edge.kind) ? edge.kind : 'origin',
@@ -196,10 +198,10 @@ function draw() {
   }
   lefts.forEach((from, at) => node(8, yOf(lefts, at), from, ''))
   rights.forEach((right, at) => {
-    const edge = edges.find((each) => each.kind + ' ' + each.to === right)
-    const all = edges.filter((each) => each.kind + ' ' + each.to === right)
+    const all = edges.filter((each) => endOf(each) === right)
+    const counts = unique(all.map((each) => each.kind)).map((kind) => number(sum(all.filter((each) => each.kind === kind).map((each) => each.count))) + ' ' + (kinds[kind] || ''))
     const refused = sum(all.map((each) => each.refused))
-    node(width - box - 8, yOf(rights, at), edge.to, number(sum(all.map((each) => each.count))) + ' ' + (kinds[edge.kind] || '') + (refused > 0 ? ', ' + number(refused) + ' refused' : ''))
+    node(width - box - 8, yOf(rights, at), all[0].to, counts.join(', ') + (refused > 0 ? ', ' + number(refused) + ' refused' : ''))
   })
 }
 

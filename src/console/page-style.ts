@@ -1,7 +1,7 @@
 /** The style of the page, inline. Colours keep a contrast of 4.5 to 1 in light and in dark (WCAG 2.2, 1.4.3). */
 export const pageStyle = `
-:root{color-scheme:light dark;--back:#fbfbfa;--card:#fff;--text:#1c1e21;--dim:#5a606a;--line:#dcdfe3;--accent:#0b57a4;--good:#176b34;--warn:#855300;--bad:#b3201f}
-@media (prefers-color-scheme:dark){:root{--back:#131519;--card:#1b1e24;--text:#e6e8eb;--dim:#a2a9b4;--line:#333842;--accent:#83b8f5;--good:#6fce90;--warn:#eab760;--bad:#ff8d86}}
+:root{color-scheme:light dark;--back:#fbfbfa;--card:#fff;--text:#1c1e21;--dim:#5a606a;--line:#dcdfe3;--accent:#0b57a4;--good:#176b34;--warn:#855300;--subject:#6b3fa0;--bad:#b3201f}
+@media (prefers-color-scheme:dark){:root{--back:#131519;--card:#1b1e24;--text:#e6e8eb;--dim:#a2a9b4;--line:#333842;--accent:#83b8f5;--good:#6fce90;--warn:#eab760;--subject:#c3a6f2;--bad:#ff8d86}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--back);color:var(--text);font:15px/1.45 system-ui,sans-serif}
 header,nav,main,footer,noscript{max-width:1400px;margin:0 auto;padding:0 20px}
@@ -36,6 +36,9 @@ nav{flex-wrap:wrap;column-gap:18px;row-gap:0}
 .graph .audience,.key.audience::before{stroke:var(--accent);border-color:var(--accent)}
 .graph .origin,.key.origin::before{stroke:var(--good);border-color:var(--good)}
 .graph .component,.key.component::before{stroke:var(--warn);border-color:var(--warn)}
+.graph .host,.key.host::before{stroke:var(--dim);border-color:var(--dim)}
+.graph .published,.key.published::before{stroke:var(--subject);border-color:var(--subject)}
+.graph .handled,.key.handled::before{stroke:var(--subject);border-color:var(--subject);stroke-dasharray:2 3;border-top-style:dotted}
 .graph .refused,.key.refused::before{stroke:var(--bad);border-color:var(--bad);stroke-dasharray:5 4;border-top-style:dashed}
 .graph rect{fill:var(--back);stroke:var(--line)}
 .legend{display:flex;flex-wrap:wrap;gap:4px 18px;margin:0 0 10px;font-size:13px}

@@ -1,11 +1,15 @@
+import { otherKeys } from '../observability/gathered-counts.ts'
 import { type AuditEvent, partsOfEvent } from './herald-audit-event.ts'
 
 /** Something that one component did, by what it did it to: an edge of the graph of who calls what. */
 export type ActivityEdge = {
   readonly workloadId: string
   readonly component: string
-  /** `audience`: it got tokens or credentials for it · `origin`: its requests went there · `component`: it called that one. */
-  readonly kind: 'audience' | 'origin' | 'component'
+  /**
+   * `audience`: it got tokens or credentials for it · `origin`: its requests went there, signed · `host`: others did · `component`: it called that
+   * one · `published`, `handled`: messages of these subjects.
+   */
+  readonly kind: 'audience' | 'origin' | 'host' | 'component' | 'published' | 'handled'
   readonly target: string
   /** Tokens handed out, requests signed or sent, calls made. */
   readonly count: number
@@ -15,9 +19,19 @@ export type ActivityEdge = {
   readonly lastAt: Date
 }
 
-/** What the audit events of one host come to, for each component; bounded. */
+/** Something that is no event of the audit trail, and happened so many times since it was told last. */
+export type Traffic = {
+  readonly workloadId: string
+  readonly component: string
+  readonly kind: 'host' | 'published' | 'handled'
+  readonly target: string
+  readonly count: number
+}
+
+/** What the audit events of one host, and its traffic, come to, for each component; bounded. */
 export interface ActivityBook {
   add(event: AuditEvent): void
+  addTraffic(traffic: Traffic, at: Date): void
   /** Of one workload. */
   of(workloadId: string): readonly ActivityEdge[]
   /** Forgets all others. */
@@ -26,14 +40,19 @@ export interface ActivityBook {
 
 const maxWorkloads = 5_000
 const maxEdgesOfWorkload = 128
+/** Of these, hosts: a guest that may reach any could name as many as it likes. */
+const maxHostsOfWorkload = 48
 
 type Edge = { -readonly [K in keyof ActivityEdge]: ActivityEdge[K] }
 
 export function createActivityBook(): ActivityBook {
   const workloads = new Map<string, Map<string, Edge>>()
 
-  function edgeOf(event: AuditEvent, kind: Edge['kind'], target: string): Edge | undefined {
-    const { workloadId = '', component = '' } = event.component ?? {}
+  function edgeOf(
+    { workloadId, component, at }: Pick<Edge, 'workloadId' | 'component'> & { readonly at: Date | undefined },
+    kind: Edge['kind'],
+    target: string,
+  ): Edge | undefined {
     if (target === '' || workloadId === '') return undefined
     let edges = workloads.get(workloadId)
     if (edges === undefined) {
@@ -52,14 +71,18 @@ export function createActivityBook(): ActivityBook {
     }
     const edge = {
       ...{ workloadId, component, kind, target, count: 0, refused: 0, spiffeId: '' },
-      lastAt: event.at ?? new Date(0),
+      lastAt: at ?? new Date(0),
     }
     edges.set(key, edge)
     return edge
   }
 
+  function edgeOfEvent({ component, at }: AuditEvent, kind: Edge['kind'], target: string): Edge | undefined {
+    return component && edgeOf({ ...component, at }, kind, target)
+  }
+
   function count(event: AuditEvent, kind: Edge['kind'], target: string, what: 'count' | 'refused'): void {
-    const edge = edgeOf(event, kind, target)
+    const edge = edgeOfEvent(event, kind, target)
     if (edge === undefined) return
     edge[what] += Math.max(1, event.count)
     edge.lastAt = event.at ?? edge.lastAt
@@ -81,12 +104,21 @@ export function createActivityBook(): ActivityBook {
         case 'called':
           return count(event, to, event.target, 'count')
         case 'renewed': {
-          const edge = edgeOf(event, 'audience', event.audience)
+          const edge = edgeOfEvent(event, 'audience', event.audience)
           if (edge === undefined) return
           edge.lastAt = event.at ?? edge.lastAt
           if (event.spiffeId !== '') edge.spiffeId = event.spiffeId
         }
       }
+    },
+    addTraffic({ workloadId, component, kind, target, count: times }, at) {
+      const edges = [...(workloads.get(workloadId)?.values() ?? [])]
+      const full = kind === 'host' && edges.filter((each) => each.kind === 'host').length >= maxHostsOfWorkload
+      const known = edges.some((each) => each.kind === kind && each.component === component && each.target === target)
+      const edge = edgeOf({ workloadId, component, at }, kind, full && !known ? otherKeys : target)
+      if (edge === undefined) return
+      edge.count += times
+      edge.lastAt = at
     },
     of: (workloadId) => [...(workloads.get(workloadId)?.values() ?? [])],
     keep(workloadIds) {

@@ -119,8 +119,10 @@ const workloadActivity = message({
   edges: repeated(
     message({
       component: text,
-      /** `EDGE_AUDIENCE`: it got tokens or credentials for it. */
-      kind: enumeration(['EDGE_AUDIENCE', 'EDGE_ORIGIN', 'EDGE_COMPONENT']),
+      /** See `ActivityEdge`. */
+      kind: enumeration([
+        ...(['EDGE_AUDIENCE', 'EDGE_ORIGIN', 'EDGE_HOST', 'EDGE_COMPONENT', 'EDGE_PUBLISHED', 'EDGE_HANDLED'] as const),
+      ]),
       target: text,
       count: uint64,
       refused: uint64,

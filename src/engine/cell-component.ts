@@ -62,6 +62,8 @@ export class CellComponent implements CallableComponent {
       onOutput(stream: 'stdout' | 'stderr', text: string): void
       onTrap(reason: string): void
       onEgressRefused(refusal: EgressRefusal): void
+      /** An outgoing request that nobody signs was sent to this host. */
+      onSent(host: string): void
       tracer?: Tracer | undefined
       /** Another component of the cell, once it is there. */
       componentOf(name: string): CallableComponent | undefined
@@ -90,6 +92,7 @@ export class CellComponent implements CallableComponent {
     this.#wasi = createWasi(wasiOptions, {
       onRefusal: reportRefusals(deps.onEgressRefused),
       signers,
+      onSent: deps.onSent,
       tracer: deps.tracer,
     })
     this.#instantiate = new Script(init.script, { filename: `${init.name}.glue.js` }).runInThisContext()

@@ -1,5 +1,6 @@
 import { type MessagePort, parentPort } from 'node:worker_threads'
 import type { CellCapability, CellCapabilityModule } from '../capabilities/capability.ts'
+import { GatheredCounts } from '../observability/gathered-counts.ts'
 import { Tracer } from '../observability/tracer.ts'
 import { jsName } from '../wit/wit-type.ts'
 import { handleLimitCode, hasTooManyHandles } from './bound-handles.ts'
@@ -101,6 +102,7 @@ async function open(cell: CellInit): Promise<void> {
       const labels = init.labels?.filter((each) => each.binding === binding) ?? []
       capabilities.push(underLabels(module.openCapability(config, links.channel(init.name, binding)), labels))
     }
+    const sent = new GatheredCounts((hosts) => post({ kind: 'sent', component: init.name, hosts }))
     const component = new CellComponent(init, {
       vitals,
       pulse,
@@ -111,6 +113,7 @@ async function open(cell: CellInit): Promise<void> {
       onTrap: (reason) => post({ kind: 'trap', component: init.name, reason }),
       componentOf: (name) => components.get(name),
       tracer,
+      onSent: (host) => sent.add(host.slice(0, 255)),
       onEgressRefused: (refusal) => post({ kind: 'egress-refused', component: init.name, ...refusal }),
     })
     components.set(init.name, component)

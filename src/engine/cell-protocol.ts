@@ -33,6 +33,12 @@ export type FromCellMain =
   | { readonly kind: 'output'; readonly component: string; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | { readonly kind: 'trap'; readonly component: string; readonly reason: string }
   | ({ readonly kind: 'egress-refused'; readonly component: string } & EgressRefusal)
+  /** Outgoing requests that nobody signs, by the host that they went to, since the last time. */
+  | {
+      readonly kind: 'sent'
+      readonly component: string
+      readonly hosts: readonly (readonly [host: string, count: number])[]
+    }
   /** Of its listeners, since the last time. */
   | { readonly kind: 'requests'; readonly points: readonly DurationPoint[] }
   /** All connections of its listeners have ended. */

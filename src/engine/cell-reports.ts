@@ -4,11 +4,15 @@ import type { SpanSink } from '../observability/span.ts'
 import type { FromCellMain } from './cell-protocol.ts'
 
 export type OutputLine = { component: string; stream: 'stdout' | 'stderr'; text: string }
-type Report = Extract<FromCellMain, { kind: 'output' | 'trap' | 'egress-refused' | 'spans' | 'requests' }>
+type Report = Extract<FromCellMain, { kind: 'output' | 'trap' | 'egress-refused' | 'sent' | 'spans' | 'requests' }>
+
+/** Outgoing requests of one component that nobody signs, by host, since the last time. */
+export type SentRequests = Pick<Extract<Report, { kind: 'sent' }>, 'component' | 'hosts'>
 
 /** What a cell tells of its own accord, for logs, traces and metrics. */
 export class CellReports {
   readonly #log: Log
+  readonly #onSent: ((sent: SentRequests) => void) | undefined
   readonly #onSpans: SpanSink | undefined
   readonly #onRequests: ((points: readonly DurationPoint[]) => void) | undefined
   readonly #outputListeners: ((line: OutputLine) => void)[] = []
@@ -17,11 +21,13 @@ export class CellReports {
   constructor(
     log: Log,
     sinks: {
+      readonly onSent: ((sent: SentRequests) => void) | undefined
       readonly onSpans: SpanSink | undefined
       readonly onRequests: ((points: readonly DurationPoint[]) => void) | undefined
     },
   ) {
     this.#log = log
+    this.#onSent = sinks.onSent
     this.#onSpans = sinks.onSpans
     this.#onRequests = sinks.onRequests
   }
@@ -52,6 +58,9 @@ export class CellReports {
         this.#log.warn({ event: 'egress.refused', component, target, reason, count }, 'an outgoing request was refused')
         return
       }
+      case 'sent':
+        this.#onSent?.(message)
+        return
       case 'spans':
         this.#onSpans?.(message.spans)
         return

@@ -4,6 +4,7 @@ import type { Log } from '../observability/log.ts'
 import { measured, type Tracing } from '../observability/tracer.ts'
 import { wasiInterfaces, wasiWaits } from '../wasi/wasi-interfaces.ts'
 import type { CellComponentInit } from './cell-protocol.ts'
+import type { SentRequests } from './cell-reports.ts'
 import { SpareCells } from './cell-worker.ts'
 import { Compiler } from './compiler.ts'
 import { parseInterfaceName } from './component-imports.ts'
@@ -40,6 +41,8 @@ export type EngineOptions = {
   readonly tracing?: Tracing | undefined
   /** Gets durations of requests that cells took by listeners of their own, what is new each second. Default: they are not timed. */
   readonly onRequests?: ((points: readonly DurationPoint[]) => void) | undefined
+  /** Gets outgoing requests that nobody signs, by the host they went to, what is new each second. Default: nobody is told. */
+  readonly onSent?: ((sent: SentRequests & { readonly workloadId: string }) => void) | undefined
 }
 
 /** The engine of one host. Everything it started ends with its disposal. */
@@ -136,6 +139,7 @@ class HostEngine implements Engine {
       restartPausesMs: this.#options.restartPausesMs ?? defaultRestartPausesMs,
       tracing: this.#options.tracing,
       onRequests: this.#options.onRequests,
+      onSent: this.#options.onSent,
       onClose: () => this.#cells.delete(cell),
     })
     this.#cells.add(cell)

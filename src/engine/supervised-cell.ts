@@ -8,7 +8,7 @@ import { cellEnded, missingExport } from './cell-errors.ts'
 import { CellGates } from './cell-gates.ts'
 import type { CellLifeListeners } from './cell-life.ts'
 import type { CellComponentInit, ToCellMain } from './cell-protocol.ts'
-import { CellReports, type OutputLine } from './cell-reports.ts'
+import { CellReports, type OutputLine, type SentRequests } from './cell-reports.ts'
 import { CellSupervisor, type CellThreads } from './cell-supervisor.ts'
 import type { Cell, CellMetrics, CellSpec, CellState, ExportCall, ExportResult, HttpListenOptions } from './engine.ts'
 import { GuestCalls } from './guest-calls.ts'
@@ -30,6 +30,7 @@ export type CellDependencies = {
   /** Without it no spans are made. */
   readonly tracing: Tracing | undefined
   readonly onRequests: ((points: readonly DurationPoint[]) => void) | undefined
+  readonly onSent: ((sent: SentRequests & { readonly workloadId: string }) => void) | undefined
   onClose(): void
 }
 
@@ -57,7 +58,14 @@ export class SupervisedCell implements Cell {
     const post = (message: ToCellMain) => this.#supervisor.post(message)
     this.#broker = new CapabilityBroker(bindings, post, { log: this.#log, tracer: deps.tracing?.tracer })
     this.#calls = new GuestCalls(spec.name, post)
-    this.#reports = new CellReports(this.#log, { onSpans: deps.tracing?.onSpans, onRequests: deps.onRequests })
+    this.#reports = new CellReports(this.#log, {
+      onSpans: deps.tracing?.onSpans,
+      onRequests: deps.onRequests,
+      onSent: ({ component, hosts }) => {
+        const ours = spec.components.some(({ name }) => name === component)
+        if (ours) deps.onSent?.({ workloadId: spec.workloadId ?? '', component, hosts })
+      },
+    })
     this.#gates = new CellGates({
       limitsOf: (component) => this.#component(component).limits,
       onWake: () => void this.#supervisor.wake(),

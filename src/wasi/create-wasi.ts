@@ -30,6 +30,8 @@ export type WasiDependencies = {
   readonly onRefusal?: (refusal: Refusal) => void
   /** Sign outgoing requests; the first that knows an origin does. Default: none. */
   readonly signers?: readonly RequestSigner[]
+  /** One call per outgoing request that nobody signs, with the host that it goes to. */
+  readonly onSent?: (host: string) => void
   /** Makes spans of outgoing requests that belong to a trace. Default: none are made. */
   readonly tracer?: Tracer | undefined
   /** Certificates that outgoing HTTPS trusts instead of the system's, PEM. */
@@ -55,6 +57,7 @@ export function createWasi(options: WasiOptions, dependencies: WasiDependencies 
     ca: dependencies.ca,
     signers: dependencies.signers ?? [],
     tracer: dependencies.tracer,
+    onSent: dependencies.onSent ?? (() => {}),
   })
   const sockets = new SocketPolicy({ ...network, allowedIpNameLookups: options.allowedIpNameLookups })
   const preopens = openPreopens(options)

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { request } from 'node:http'
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { connect } from 'nats'
+import { buildComponents } from '../../scripts/build-components.ts'
 import type { FleetView } from '../../src/console/fleet-view.ts'
+import { guestInC } from '../engine/guests/build-guest.ts'
 import { startLatticeHouse } from '../lattice-cli/lattice-house.ts'
+import { testClient } from '../oci/oci-test-setup.ts'
 import { httpCall } from '../support/http-call.ts'
 
 // A real NATS, a real host with a workload, and a stranger on the lattice who answers as a host with hostile names.
@@ -26,6 +31,34 @@ writeFileSync(
   ),
 )
 await house.json('deploy', '-f', asking)
+const upstream = createServer((_, response) => response.end('there'))
+await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
+after(() => upstream.close())
+const client = await testClient()
+for (const [name, bytes] of [
+  ['relay', await guestInC(join(import.meta.dirname, '../observability/guests'), 'relay')],
+  ['messaging-c', readFileSync((await buildComponents(['messaging-c'])).get('messaging-c') ?? '')],
+] as const)
+  await client.push(house.image(name), bytes, { signal: AbortSignal.timeout(30_000) })
+const authority = `127.0.0.1:${(upstream.address() as AddressInfo).port}`
+const relaying = house.manifest('relaying', { image: house.image('relay'), environment: `TO: "${authority}"` })
+writeFileSync(
+  relaying,
+  readFileSync(relaying, 'utf8').replace(
+    'localResources: {',
+    `localResources: {allowedHosts: ["http://${authority}"], `,
+  ),
+)
+await house.json('deploy', '-f', relaying)
+const talking = house.manifest('talking', { image: house.image('messaging-c') })
+writeFileSync(
+  talking,
+  readFileSync(talking, 'utf8').replace(
+    'hostInterfaces: [',
+    'hostInterfaces: [{namespace: wasmcloud, package: messaging, interfaces: [consumer, handler], version: 0.2.0, config: {subscriptions: "news.*", publish: "replies.*"}}, ',
+  ),
+)
+await house.json('deploy', '-f', talking)
 const hostile = `</script><img src=x onerror=alert(1)>\u202e${'x'.repeat(5_000)}`
 stranger.subscribe('herald.hosts', {
   callback: (_, message) => {
@@ -119,7 +152,7 @@ test('requests, their rate, and what happened with identities are shown, of host
       ...{ about: 'sts.amazonaws.com', spiffeId: '', reason: 'ERR_AUDIENCE_NOT_ALLOWED', count: 1, tokenId: '' },
     },
   )
-  const [edge] = last.edges
+  const [edge] = last.edges.filter(({ from }) => from === 'default/asking')
   assert.deepEqual(
     { ...edge, lastAtMs: 0 },
     {
@@ -127,6 +160,29 @@ test('requests, their rate, and what happened with identities are shown, of host
       lastAtMs: 0,
     },
   )
+})
+
+test('requests that nobody signs are shown by the name of their host, and messages by the subjects of the manifest', async () => {
+  assert.equal((await httpCall(`${host.url}/path?token=in-the-query`, { host: 'relaying.example' })).status, 200)
+  for (const to of ['one', 'two']) stranger.publish('news.today', `forward replies.${to}`)
+  const wanted = [
+    { from: 'default/relaying', kind: 'host', to: '127.0.0.1', count: 1 },
+    { from: 'default/talking', kind: 'handled', to: 'news.*', count: 2 },
+    { from: 'default/talking', kind: 'published', to: 'replies.*', count: 2 },
+  ]
+  const ofThese = async () =>
+    (await view()).edges
+      .filter(({ from }) => from !== 'default/asking')
+      .map(({ from, kind, to, count }) => ({ from, kind, to, count }))
+      .toSorted((a, b) => (a.kind < b.kind ? 1 : -1))
+  const expected = wanted.toSorted((a, b) => (a.kind < b.kind ? 1 : -1))
+  for (const untilMs = Date.now() + 30_000; ; ) {
+    const edges = await ofThese()
+    if (JSON.stringify(edges) === JSON.stringify(expected)) break
+    assert.ok(Date.now() < untilMs, JSON.stringify(edges))
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  assert.doesNotMatch(JSON.stringify(await view()), /in-the-query|relayed|secret=query|replies\.one/)
 })
 
 test('what a stranger answers is bounded, without characters that hide, and refused where it is no answer', async () => {
@@ -152,7 +208,7 @@ test('who answers as a host that is there already makes it look doubtful, and do
     same.map(({ problem }) => problem),
     ['2 answer as this host'],
   )
-  assert.equal(workloads.length, 2)
+  assert.equal(workloads.length, 4)
 })
 
 test('events bring the hosts, and bring them again', async () => {

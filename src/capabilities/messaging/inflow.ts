@@ -16,6 +16,8 @@ export type InflowOptions = {
   /** Ids are this, and so many more each time: several inflows of one cell never share one. */
   readonly firstId: number
   readonly idStep: number
+  /** Told how many messages of one of the entry's subscriptions were handed over. */
+  readonly onHandled?: ((pattern: string, count: number) => void) | undefined
   /** Makes a span of each message that is handled; what its sender says that it belongs to reaches the component without it too. */
   readonly tracer?: Tracer | undefined
   /** Of those spans. */
@@ -158,9 +160,17 @@ export class Inflow {
         if (replyTo !== undefined) this.#awaited.set(replyTo, (this.#awaited.get(replyTo) ?? 0) + 1)
         return id
       })
+      this.#tellHandled(taken.subjects)
       const traces = this.#begin(ids, taken)
       this.#options.send({ ids, ...taken, traces })
     }
+  }
+
+  #tellHandled(subjects: readonly string[]): void {
+    const { entry, onHandled } = this.#options
+    const [only = '', ...others] = entry.subscriptions
+    if (others.length === 0) onHandled?.(only, subjects.length)
+    else for (const subject of subjects) onHandled?.(patternOf(entry, subject), 1)
   }
 
   /** @returns what the handling of each message is seen to belong to */

@@ -3,6 +3,7 @@ import type { ComponentFacts } from '../../identity/component-facts.ts'
 import type { Lattice } from '../../lattice/lattice.ts'
 import { matchesPattern, parseInbox, parseOpenSubject } from '../../lattice/open-subjects.ts'
 import type { Subject, SubjectPattern } from '../../lattice/subjects.ts'
+import { GatheredCounts } from '../../observability/gathered-counts.ts'
 import type { Log } from '../../observability/log.ts'
 import type { SpanAttributes } from '../../observability/span-catalog.ts'
 import { readTrace, type TraceContext } from '../../observability/trace-context.ts'
@@ -20,10 +21,20 @@ export type MessagingBindingOptions = {
   /** Stays its owner's. */
   readonly lattice: Lattice
   readonly log: Log
+  /** Told what was published and handled, by patterns of the entries, what is new about once a second. Default: nobody is. */
+  readonly onTraffic?: OnTraffic | undefined
   /** Default: no spans are made. */
   readonly tracer?: Tracer | undefined
   readonly onRelease: () => void
 }
+
+export type OnTraffic = (traffic: {
+  readonly workloadId: string
+  readonly component: string
+  readonly kind: 'published' | 'handled'
+  readonly target: string
+  readonly count: number
+}) => void
 
 const maxRequestMs = 60_000
 
@@ -32,6 +43,8 @@ export class MessagingBinding implements CellBinding {
   readonly cellModule = cellModule(import.meta.url, 'messaging-cell')
   readonly config = undefined
   readonly #options: MessagingBindingOptions
+  readonly #published = this.#counted('published')
+  readonly #handled = this.#counted('handled')
   readonly #about: SpanAttributes<'messaging.publish'>
   readonly #inflows: readonly Inflow[]
   #send: ((message: unknown) => void) | undefined
@@ -41,13 +54,14 @@ export class MessagingBinding implements CellBinding {
     const { component, entries, lattice, tracer } = options
     const { namespace, workloadName, componentName } = component
     const log = options.log.child({ namespace, workload: workloadName, component: componentName })
+    const onHandled = (pattern: string, count: number): void => this.#handled.add(pattern, count)
     this.#about = { 'messaging.system': 'nats', ...componentAttributes(component) }
     this.#inflows = entries
       .filter(({ subscriptions }) => subscriptions.length > 0)
       .map((entry, index, all) => {
         const send = (batch: unknown): void => this.#send?.(batch)
         const about = { ...this.#about, 'messaging.operation.type': 'process' }
-        return new Inflow({ entry, lattice, log, send, firstId: index, idStep: all.length, tracer, about })
+        return new Inflow({ entry, lattice, log, send, firstId: index, idStep: all.length, tracer, about, onHandled })
       })
   }
 
@@ -96,6 +110,7 @@ export class MessagingBinding implements CellBinding {
         ...(context !== undefined && { trace: context }),
       })
       span?.end()
+      if (allowed !== undefined) this.#published.add(allowed.pattern)
       return { ok: undefined }
     } catch (error) {
       span?.fail(codeOf(error))
@@ -123,6 +138,7 @@ export class MessagingBinding implements CellBinding {
     const { subject: to, pattern } = allowed
     const parent = readTrace(trace)
     const span = this.#begin('messaging.request', pattern, parent)
+    this.#published.add(pattern)
     try {
       const limitMs = Math.min(Math.max(1, Number(timeoutMs) || 0), maxRequestMs)
       const answer = await this.#options.lattice.request(to, toBytes(body), {
@@ -186,7 +202,17 @@ export class MessagingBinding implements CellBinding {
     }
   }
 
+  #counted(kind: 'published' | 'handled'): GatheredCounts {
+    return new GatheredCounts((counts) => {
+      const { onTraffic, component } = this.#options
+      const { workloadId, componentName } = component
+      for (const [target, count] of counts) onTraffic?.({ workloadId, component: componentName, kind, target, count })
+    })
+  }
+
   release(): void {
+    this.#published.flush()
+    this.#handled.flush()
     for (const inflow of this.#inflows) inflow.close()
     this.#options.onRelease()
   }

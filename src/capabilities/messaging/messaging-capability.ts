@@ -5,7 +5,7 @@ import type { Capability } from '../capability.ts'
 import { EntrySettings } from '../entry-settings.ts'
 import type { LatticeSource } from '../lattice-source.ts'
 import type { OpenOwnLattice } from '../own-lattice.ts'
-import { MessagingBinding } from './messaging-binding.ts'
+import { MessagingBinding, type OnTraffic } from './messaging-binding.ts'
 import { localConfigKeys, messagingKeys, parseMessagingEntry } from './messaging-config.ts'
 
 export type MessagingCapabilityOptions = {
@@ -14,12 +14,20 @@ export type MessagingCapabilityOptions = {
   readonly lattice?: LatticeSource | undefined
   /** For entries with `nats_audience`; given wherever `lattice` is. */
   readonly openOwn?: OpenOwnLattice | undefined
+  /** See `MessagingBindingOptions`. */
+  readonly onTraffic?: OnTraffic | undefined
   /** Default: no spans are made. */
   readonly tracer?: Tracer | undefined
 }
 
 /** `wasmcloud:messaging` 0.2.0 over NATS: consumer and handler. */
-export function createMessagingCapability({ log, lattice, openOwn, tracer }: MessagingCapabilityOptions): Capability {
+export function createMessagingCapability({
+  log,
+  lattice,
+  openOwn,
+  tracer,
+  onTraffic,
+}: MessagingCapabilityOptions): Capability {
   const open = new Set<MessagingBinding>()
   return {
     name: 'messaging',
@@ -54,6 +62,7 @@ export function createMessagingCapability({ log, lattice, openOwn, tracer }: Mes
         lattice: connection?.lattice ?? lattice!('messaging'),
         log,
         tracer,
+        onTraffic,
         onRelease() {
           open.delete(binding)
           connection?.[Symbol.asyncDispose]().then(undefined, (error: unknown) =>

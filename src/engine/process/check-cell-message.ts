@@ -30,6 +30,10 @@ const kinds: { readonly [Kind in FromCellMain['kind']]: z.ZodType } = {
   output: z.looseObject({ component: text, stream: z.enum(['stdout', 'stderr']), text: z.string() }),
   trap: z.looseObject({ component: text, reason: text }),
   'egress-refused': z.looseObject({ component: text, target: text, reason: text, count }),
+  sent: z.looseObject({
+    component: text,
+    hosts: z.array(z.tuple([z.string().max(255), z.int().min(0).max(1_000_000_000)])).max(100),
+  }),
   requests: z.looseObject({
     points: z.array(z.strictObject({ attributes, counts: z.array(count).max(64), count, sumS: count })).max(10_000),
   }),

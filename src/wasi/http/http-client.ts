@@ -27,6 +27,8 @@ export type HttpClientOptions = {
   /** Certificates to trust instead of the system's, PEM. */
   readonly ca: string | undefined
   readonly signers: readonly RequestSigner[]
+  /** One call per request that is started and that nobody signs, with the host it goes to. */
+  readonly onSent: (host: string) => void
   /** Makes spans of requests; they pass a context on without it too. */
   readonly tracer: Tracer | undefined
 }
@@ -92,6 +94,13 @@ export class HttpClient {
     })
     for (const [name, value] of call.headers) request.appendHeader(name, value)
     this.#watch(request, call, settled)
+    return request
+  }
+
+  /** {@link start}, of one that nobody signs. */
+  startUnsigned(call: ClientCall, settled: (result: IncomingMessage | Error) => void): ClientRequest {
+    const request = this.start(call, settled)
+    this.#options.onSent(request.host)
     return request
   }
 

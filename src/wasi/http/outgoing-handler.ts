@@ -54,7 +54,7 @@ export function handleOutgoing(
       request.markSent()
       return future
     }
-    const sent = client.start(call, (result) => future.settle(result))
+    const sent = client.startUnsigned(call, (result) => future.settle(result))
     future.start(sent)
     request.markSent()
     if (request.sink === undefined) sent.end()
