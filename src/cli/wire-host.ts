@@ -157,7 +157,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
   )
   const audit = stack.use(createAuditFeed({ hostId: parseSubjectToken(host.id, 'the id of the host'), clock, log }))
   activity = audit.activity
-  trail.onEvent((told) => feedAudit(audit, told))
+  trail.onEvent(({ area, event }) => audit.add(area === 'herald-identity' ? 'identity' : area, event))
   operations?.watch({ host, ingress, svids, audit })
   const owned = stack.move()
   return {
