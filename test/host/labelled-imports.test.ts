@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { parse } from '@bytecodealliance/jco'
 import { createHeraldIdentityCapability } from '../../src/capabilities/herald-identity/herald-identity-capability.ts'
 import { createKeyvalueCapability } from '../../src/capabilities/keyvalue/keyvalue-capability.ts'
 import { systemClock } from '../../src/clock/clock.ts'
@@ -77,6 +78,15 @@ test('the toolchain writes the labels, and the host reads which interface each i
     ],
   )
   assert.deepEqual(glue, { slim: true })
+})
+
+test('what else may be said of a name is refused by its name: an external-id', async () => {
+  await using engine = createEngine({ log: house.log, clock: systemClock })
+  const bytes = await parse('(component (import "mine" (implements "a:b/c") (external-id "x") (instance)))')
+  await assert.rejects(engine.inspect(bytes, { quick: true }), {
+    code: 'ERR_COMPONENT_INVALID',
+    message: /"mine" has an external-id/,
+  })
 })
 
 test('each label reaches the entry of its name and no other, beside the interface without a label', async () => {
