@@ -8,6 +8,12 @@ import { workerUrl } from './worker-url.ts'
 /** JavaScript heap of a cell, MiB: WASI objects, buffers in JavaScript, garbage-collected guests. Linear memories are capped apart. */
 const heapMb = 512
 
+export type CellWorkerOptions = {
+  readonly entry?: URL
+  readonly inheritOptions?: boolean
+  readonly workerData?: object
+}
+
 /**
  * Starts a thread that waits for its workload: no environment, no standard input, nothing of the host's arguments.
  * @param onStray what is written past WASI, by jco's glue or by Node itself
@@ -15,11 +21,12 @@ const heapMb = 512
  */
 export function startCellWorker(
   onStray: (text: string) => void,
-  { entry = workerUrl('cell-main', import.meta.url), inheritOptions = false } = {},
+  { entry = workerUrl('cell-main', import.meta.url), inheritOptions = false, workerData }: CellWorkerOptions = {},
 ): Worker {
   const worker = new Worker(entry, {
     name: 'herald-cell',
     argv: [],
+    workerData,
     env: {},
     ...(!inheritOptions && { execArgv: [] }),
     stdin: false,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { duplexPair } from 'node:stream'
 import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { Lane, type ToCell } from '../../src/engine/http-channel.ts'
 import { checkCellMessage } from '../../src/engine/process/check-cell-message.ts'
 import { FrameStream } from '../../src/engine/process/frame-stream.ts'
@@ -192,11 +193,11 @@ test('a process is granted what its components were, and no more', () => {
     readable: ['/a', '/b', '/proc/self/fd/*'],
     writable: ['/b', '/proc/self/fd/*'],
   })
-  assert.deepEqual(permissionFlags({ ...grants, network: true }, ['/src/']), [
+  assert.deepEqual(permissionFlags({ ...grants, network: true }), [
     '--permission',
     '--allow-worker',
     '--allow-net',
-    '--allow-fs-read=/src/',
+    `--allow-fs-read=${fileURLToPath(new URL('../../src/', import.meta.url))}`,
     '--allow-fs-read=/a',
     '--allow-fs-read=/b',
     '--allow-fs-read=/proc/self/fd/*',

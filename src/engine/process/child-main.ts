@@ -1,5 +1,5 @@
 import { Socket } from 'node:net'
-import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads'
 import type { CellComponentInit, CellInit, FromCellMain } from '../cell-protocol.ts'
 import { startCellWorker } from '../cell-worker.ts'
 import type { ToIngress } from '../http-channel.ts'
@@ -29,21 +29,27 @@ let vitals: Vitals | undefined
 let waiting: (() => void)[] | undefined
 
 let reason = 'its thread ended'
-const worker = startCellWorker((text) => send(['stray', text]), {
-  entry: workerUrl('guarded-cell', import.meta.url),
-  inheritOptions: true,
-})
-worker.on('message', (message: FromCellMain) => {
-  exchange()
-  send(['message', message])
-})
-worker.on('error', (error: Error & { code?: string }) => {
-  reason = error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'it ran out of memory' : `it failed: ${error.message}`
-})
-worker.on('exit', () => {
-  send(['ended', reason])
-  frames.close()
-})
+let worker: Worker
+
+/** The guest's thread. */
+function start(authorities: readonly string[]): void {
+  worker = startCellWorker((text) => send(['stray', text]), {
+    entry: workerUrl('guarded-cell', import.meta.url),
+    inheritOptions: true,
+    workerData: { authorities },
+  })
+  worker.on('message', (message: FromCellMain) => {
+    exchange()
+    send(['message', message])
+  })
+  worker.on('error', (error: Error & { code?: string }) => {
+    reason = error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'it ran out of memory' : `it failed: ${error.message}`
+  })
+  worker.on('exit', () => {
+    send(['ended', reason])
+    frames.close()
+  })
+}
 
 function receive(frame: ToProcess, buffer: ArrayBuffer): void {
   if (frame[0] === 'ping') send(['pong'])
@@ -53,6 +59,9 @@ function receive(frame: ToProcess, buffer: ArrayBuffer): void {
 
 function take(frame: ToProcess, buffer: ArrayBuffer): void {
   switch (frame[0]) {
+    case 'start':
+      start(frame[1])
+      return
     case 'init':
       waiting = []
       void open(frame[1], frame[2], frame[3])

@@ -2,6 +2,8 @@ import { fileURLToPath } from 'node:url'
 import type { CellComponentInit } from '../cell-protocol.ts'
 import type { ProcessGrants } from './process-protocol.ts'
 
+/** The host's own modules, which every process may read. */
+export const sourceDirectory = fileURLToPath(new URL('../../', import.meta.url))
 /** Where a cell's files are seen by way of their descriptors (see `resolve-path.ts` of WASI's filesystem). */
 const descriptors = '/proc/self/fd/*'
 
@@ -14,8 +16,9 @@ export function grantsOf(components: readonly CellComponentInit[], listens: bool
     ({ allowedHosts, allowedIpNameLookups, allowedHostLoopbackPorts }) =>
       allowedHosts.length + allowedIpNameLookups.length + allowedHostLoopbackPorts.length > 0,
   )
-  // Those of the host's own capabilities lie among its sources already.
-  const cellModules = components.flatMap(({ bindings }) => bindings.map(({ cellModule }) => fileURLToPath(cellModule)))
+  const cellModules = components
+    .flatMap(({ bindings }) => bindings.map(({ cellModule }) => fileURLToPath(cellModule)))
+    .filter((path) => !path.startsWith(sourceDirectory))
   const preopens = components.flatMap(({ preopens }) => preopens)
   const writable = preopens.filter(({ readOnly }) => !readOnly)
   const pathsOf = (volumes: typeof preopens) => [
@@ -29,14 +32,14 @@ export function grantsOf(components: readonly CellComponentInit[], listens: bool
   }
 }
 
-/** Node's options for a process with these grants, `sources` being where the host's own modules are. */
-export function permissionFlags({ network, readable, writable }: ProcessGrants, sources: readonly string[]): string[] {
+/** Node's options for a process with these grants. */
+export function permissionFlags({ network, readable, writable }: ProcessGrants): string[] {
   return [
     '--permission',
     // Its main thread only carries messages; the guest's thread gives this up before it has a guest.
     '--allow-worker',
     ...(network ? ['--allow-net'] : []),
-    ...[...sources, ...readable].map((path) => `--allow-fs-read=${path}`),
+    ...[sourceDirectory, ...readable].map((path) => `--allow-fs-read=${path}`),
     ...writable.map((path) => `--allow-fs-write=${path}`),
   ]
 }

@@ -11,7 +11,9 @@ export const framesDescriptor = 3
  * process; it has the number that the relay gave it.
  */
 export type ToProcess =
-  /** First of all; without its shared memories, whose contents and places follow, and with bytes in place of modules. */
+  /** First of all: certificates, in PEM, that it is to trust beside those that Node brings, as this host does. */
+  | readonly ['start', authorities: readonly string[]]
+  /** Then; without its shared memories, whose contents and places follow, and with bytes in place of modules. */
   | readonly ['init', CellInit, memories: readonly Int32Array[], places: readonly SharedPlace[]]
   | readonly ['message', ToCellMain]
   | readonly ['lane', lane: number, component: string]

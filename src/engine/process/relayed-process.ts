@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
+import { getCACertificates } from 'node:tls'
 import type { MessagePort } from 'node:worker_threads'
 import type { CellInit, ToCellMain } from '../cell-protocol.ts'
 import { Vitals } from '../vitals.ts'
@@ -56,6 +57,8 @@ export class RelayedProcess {
     child.on('close', (code, signal) =>
       this.#exited(this.#reason ?? (this.#killed ? undefined : howItEnded(code, signal))),
     )
+    // What the operator had this host trust (`NODE_EXTRA_CA_CERTS`); the process has no environment to find it in.
+    this.#frames.send(['start', grants.network ? getCACertificates('extra') : []] satisfies ToProcess)
     control.on('message', (message: ToRelayedProcess) => {
       if (message.kind === 'kill') this.#kill()
       else this.#post(message.message)

@@ -3,7 +3,7 @@ import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from 'n
 import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { workerUrl } from '../worker-url.ts'
-import { permissionFlags } from './process-grants.ts'
+import { permissionFlags, sourceDirectory } from './process-grants.ts'
 import { framesDescriptor, type ProcessGrants } from './process-protocol.ts'
 
 /** When memory runs out the kernel takes the guest's process before any of the host (`proc(5)`: 1000 is the most). */
@@ -15,7 +15,6 @@ const closeOnExec = 0o2_000_000
  * that a terminal's signals do not reach it, and no permission but what it was granted.
  */
 export function spawnCell(grants: ProcessGrants): { child: ChildProcess; frames: Duplex } {
-  const sources = fileURLToPath(new URL('../../', import.meta.url))
   const main = fileURLToPath(workerUrl('child-main', import.meta.url))
   const nowhere = openSync('/dev/null', 'r')
   try {
@@ -24,9 +23,9 @@ export function spawnCell(grants: ProcessGrants): { child: ChildProcess; frames:
       while (stdio.length < leaked) stdio.push('ignore')
       stdio[leaked] = nowhere
     }
-    const flags = [...permissionFlags(grants, [sources]), '--no-addons', '--no-warnings']
+    const flags = [...permissionFlags(grants), '--no-addons', '--no-warnings']
     // Node lets a thread read all of the working directory, whatever was granted.
-    const child = spawn(process.execPath, [...flags, main], { env: {}, cwd: sources, stdio, detached: true })
+    const child = spawn(process.execPath, [...flags, main], { env: {}, cwd: sourceDirectory, stdio, detached: true })
     // Told again by whoever listens for it.
     child.on('error', () => {})
     if (child.pid !== undefined) preferToKill(child.pid)
