@@ -34,8 +34,9 @@ export class JwtBundle {
 }
 
 /**
- * Reads a JWKS document (Trust Domain and Bundle §4; JWT-SVID §6). Keys for X.509 (`use: x509-svid`) and keys of unknown type are left
- * out; a JWT key without `kid`, one that cannot be read and private key material make the bundle invalid.
+ * Reads a JWKS document (Trust Domain and Bundle §4; JWT-SVID §6.2). Keys of another use than `jwt-svid` and of unknown type are left out;
+ * no `use` at all is taken for that, since the document of the Workload API has JWT keys only and does not say so. A JWT key without `kid`,
+ * one that cannot be read and private key material make the bundle invalid.
  * @throws ERR_JWT_BUNDLE_INVALID
  */
 export function parseJwtBundle(trustDomain: TrustDomain, document: string | Uint8Array): JwtBundle {
@@ -61,7 +62,7 @@ export function parseJwtBundle(trustDomain: TrustDomain, document: string | Uint
 function parseKey(trustDomain: TrustDomain, value: unknown): JwtAuthorityKey | undefined {
   if (typeof value !== 'object' || value === null) throw invalid(trustDomain, 'a key is no object')
   const jwk = value as JWK
-  if (jwk.use === 'x509-svid' || (jwk.kty !== 'EC' && jwk.kty !== 'RSA')) return undefined
+  if ((jwk.use !== undefined && jwk.use !== 'jwt-svid') || (jwk.kty !== 'EC' && jwk.kty !== 'RSA')) return undefined
   if (typeof jwk.kid !== 'string' || jwk.kid === '') throw invalid(trustDomain, 'a key has no "kid"')
   if (jwk.d !== undefined) throw invalid(trustDomain, 'it holds a private key')
   try {

@@ -31,6 +31,8 @@ export class JwtSvid {
   readonly expiresAt: Date
   /** `iat`. */
   readonly issuedAt: Date | undefined
+  /** `nbf`. */
+  readonly notBefore?: Date | undefined
   readonly issuer: string | undefined
   readonly keyId: string | undefined
   readonly algorithm: JwtSvidAlgorithm
@@ -42,6 +44,7 @@ export class JwtSvid {
     this.audiences = claims.audiences
     this.expiresAt = claims.expiresAt
     this.issuedAt = claims.issuedAt
+    this.notBefore = claims.notBefore
     this.issuer = claims.issuer
     this.keyId = claims.keyId
     this.algorithm = claims.algorithm
@@ -91,6 +94,7 @@ export function parseJwtSvid(token: string): JwtSvid {
     audiences: parseAudiences(payload.aud),
     expiresAt,
     issuedAt: numericDate(payload.iat, 'iat'),
+    notBefore: numericDate(payload.nbf, 'nbf'),
     issuer: payload.iss as string | undefined,
     keyId: header.kid as string | undefined,
     algorithm,

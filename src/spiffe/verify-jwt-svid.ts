@@ -11,8 +11,11 @@ export type JwtSvidExpectation = {
   readonly nowMs: number
 }
 
+/** For clocks that differ: how early a token may be used, ms. RFC 7519 §4.1.5 allows a few minutes. */
+const notBeforeLeewayMs = 60_000
+
 /**
- * JWT-SVID §5: audience, expiry (no leeway), trust domain, signature.
+ * JWT-SVID §4: audience, expiry (no leeway), `nbf` if there is one, trust domain, signature.
  * @throws ERR_JWT_SVID_EXPIRED · ERR_JWT_SVID_KEY_UNKNOWN (the bundle may be about to learn of it) · ERR_JWT_SVID_UNTRUSTED
  */
 export function verifyJwtSvid(svid: JwtSvid, { bundle, audiences, nowMs }: JwtSvidExpectation): void {
@@ -25,6 +28,9 @@ export function verifyJwtSvid(svid: JwtSvid, { bundle, audiences, nowMs }: JwtSv
       `the JWT-SVID of ${svid.spiffeId} expired at ${svid.expiresAt.toISOString()}`,
       { hint: 'compare the clocks of this machine and of the SPIRE server' },
     )
+  }
+  if (svid.notBefore !== undefined && svid.notBefore.getTime() > nowMs + notBeforeLeewayMs) {
+    throw untrusted(svid, `it is not valid before ${svid.notBefore.toISOString()}`)
   }
   if (trustDomainOf(svid.spiffeId) !== bundle.trustDomain) {
     throw untrusted(svid, `it is not of the trust domain ${bundle.trustDomain}`)

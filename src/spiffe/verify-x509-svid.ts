@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { HeraldError } from '../errors/herald-error.ts'
+import { limitsOf, permitsHost } from './certificate-limits.ts'
 import { type SpiffeId, trustDomainOf } from './spiffe-id.ts'
 import type { TrustDomain } from './trust-domain.ts'
 import type { X509Bundle } from './x509-bundle.ts'
@@ -15,8 +16,8 @@ const maxIntermediates = 8
 
 /**
  * X509-SVID §5: form of the leaf, and a path of valid signatures and times to an authority of the leaf's own trust domain, whatever other
- * trust domain's authorities are known. Whether the peer has the key is the TLS handshake's to prove; lengths and names that an
- * authority constrains its intermediates to are not looked at: the TLS library does that.
+ * trust domain's authorities are known, within the lengths and the trust domains that each authority is constrained to (RFC 5280 §6.1.4).
+ * Whether the peer has the key is the TLS handshake's to prove.
  * @param chain leaf first. @param bundleOf the authorities of a trust domain, if it is trusted.
  * @throws ERR_X509_SVID_INVALID · ERR_X509_SVID_UNTRUSTED
  */
@@ -39,17 +40,25 @@ export function verifyX509Svid(
     if (certificate.validToDate.getTime() <= nowMs) throw untrusted('it has expired')
     if (certificate.validToDate < expiresAt) expiresAt = certificate.validToDate
   }
+  const hasAuthorised = (issuer: X509Certificate, issued: X509Certificate, below: number): boolean => {
+    if (!hasIssued(issuer, issued)) return false
+    const limits = limitsOf(issuer)
+    return below <= (limits.maxBelow ?? below) && permitsHost(limits, trustDomain)
+  }
   let current = leaf
+  /** Certificates between the leaf and the next issuer; one that an authority issued to itself, as at a change of keys, counts nothing. */
+  let below = 0
   for (let depth = 0; depth <= maxIntermediates; depth++) {
     checkTimes(current)
-    const authority = bundle.authorities.find((each) => hasIssued(each, current))
+    const authority = bundle.authorities.find((each) => hasAuthorised(each, current, below))
     if (authority !== undefined) {
       checkTimes(authority)
       return { spiffeId, expiresAt }
     }
     const issued = current
-    const issuer = intermediates.find((each) => each !== issued && each.ca && hasIssued(each, issued))
+    const issuer = intermediates.find((each) => each !== issued && each.ca && hasAuthorised(each, issued, below))
     if (issuer === undefined) break
+    if (issuer.subject !== issuer.issuer) below += 1
     current = issuer
   }
   throw untrusted(`no authority of ${trustDomain} vouches for it`)

@@ -1,6 +1,7 @@
 import { constants, createHash, createPrivateKey, type KeyObject, sign, X509Certificate } from 'node:crypto'
 import { HeraldError } from '../errors/herald-error.ts'
-import { parseSpiffeId, type SpiffeId } from './spiffe-id.ts'
+import { limitsOf } from './certificate-limits.ts'
+import { parseSpiffeId, pathOf, type SpiffeId } from './spiffe-id.ts'
 
 export type X509Signature = { readonly algorithm: string; readonly bytes: Buffer; readonly certificateSha256: Buffer }
 
@@ -71,17 +72,25 @@ export function parseX509Svid(certificates: readonly Buffer[], key: Buffer): X50
   }
 }
 
-/** X509-SVID §2, §4.1: exactly one URI, which is the SPIFFE ID, and no CA. @throws ERR_X509_SVID_INVALID */
+/**
+ * X509-SVID §2, §3.1, §5.2: exactly one URI, which is a SPIFFE ID with a path, and nothing that signs certificates.
+ * @throws ERR_X509_SVID_INVALID
+ */
 export function spiffeIdOfLeaf(leaf: X509Certificate): SpiffeId {
   const uris = (leaf.subjectAltName ?? '').split(', ').filter((name) => name.startsWith('URI:'))
   const [uri] = uris
   if (uri === undefined || uris.length > 1) throw invalid('its leaf has not exactly one URI')
   if (leaf.ca) throw invalid('its leaf is a CA')
+  let spiffeId: SpiffeId
   try {
-    return parseSpiffeId(uri.slice('URI:'.length))
+    const { keyUsage } = limitsOf(leaf)
+    if (keyUsage?.signsCertificates || keyUsage?.signsRevocations) throw new Error('its leaf may sign certificates')
+    spiffeId = parseSpiffeId(uri.slice('URI:'.length))
   } catch (cause) {
-    throw invalid((cause as HeraldError).message)
+    throw invalid((cause as Error).message)
   }
+  if (pathOf(spiffeId) === '') throw invalid('its SPIFFE ID is the trust domain itself')
+  return spiffeId
 }
 
 function isPlain(error: unknown): boolean {

@@ -334,7 +334,7 @@ test('an admin socket that is absent at the start and appears later is found wit
   const identity = it.svids.open(facts('early'))
   const refusedAt = performance.now()
   await assert.rejects(identity.fetchJwtSvid(['a'], within(10_000)), { code: 'ERR_SVID_TIMEOUT' })
-  assert.ok(Math.abs(performance.now() - refusedAt - 5_000) < 500)
+  assert.ok(performance.now() - refusedAt >= 4_900, 'a caller waits for 5 s')
   const status = it.authority.status()
   assert.ok(status.kind === 'unavailable' && status.error.code === 'ERR_SPIRE_UNREACHABLE')
   assert.match(status.error.describe(), /ENOENT.*start the SPIRE agent/)

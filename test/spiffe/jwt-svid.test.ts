@@ -78,6 +78,11 @@ const rejected: Record<string, string> = {
   'no exp': jws({ alg: 'ES256' }, { ...claims, exp: undefined }),
   'an exp that is a text': jws({ alg: 'ES256' }, { ...claims, exp: String(exp) }),
   'an exp beyond all time': jws({ alg: 'ES256' }, '{"sub":"spiffe://example.org/a","aud":"a","exp":1e300}'),
+  'an nbf that is a text': jws({ alg: 'ES256' }, { ...claims, nbf: String(exp) }),
+  'an unprotected header (§5.1)': JSON.stringify({
+    payload: encode(claims),
+    signatures: [{ header: { alg: 'ES256' }, signature: 'c2ln' }],
+  }),
   'a token of 40 KB': jws({ alg: 'ES256' }, { ...claims, more: 'x'.repeat(40_000) }),
 }
 for (const [what, token] of Object.entries(rejected)) {
@@ -240,5 +245,76 @@ for (const document of [
 ]) {
   test(`parseJwtBundle rejects ${JSON.stringify(document)}`, () => {
     assert.throws(() => parseJwtBundle(trustDomain, document), { code: 'ERR_JWT_BUNDLE_INVALID' })
+  })
+}
+
+// JWT-SVID §2: no header but alg, kid and typ. What others bring is not looked at: keys come from the bundle alone.
+test('a key that the token brings in its header is not used', async () => {
+  const own = await keyAndBundle('ES256', 'k1')
+  const { privateKey, jwk } = await keyAndBundle('ES256', 'k1')
+  for (const header of [
+    { jwk },
+    { jku: 'https://evil.example/keys' },
+    { x5u: 'https://evil.example' },
+    { x5c: ['MIIB'] },
+  ]) {
+    const token = await sign(privateKey, { alg: 'ES256', kid: 'k1', ...header } as JWTHeaderParameters)
+    const verify = () => verifyJwtSvid(parseJwtSvid(token), { bundle: own.bundle, audiences: ['a'], nowMs })
+    assert.throws(verify, { code: 'ERR_JWT_SVID_UNTRUSTED' }, Object.keys(header)[0])
+  }
+})
+
+test('a kid names a key of the bundle exactly, and is nothing else', async () => {
+  const { privateKey, bundle } = await keyAndBundle('ES256', 'k1')
+  for (const kid of [
+    'K1',
+    'k1 ',
+    '__proto__',
+    'constructor',
+    '../../dev/null',
+    "' OR 1=1",
+    'k1\0',
+    'k'.repeat(10_000),
+  ]) {
+    const svid = parseJwtSvid(await sign(privateKey, { alg: 'ES256', kid }))
+    assert.throws(() => verifyJwtSvid(svid, { bundle, audiences: ['a'], nowMs }), { code: 'ERR_JWT_SVID_KEY_UNKNOWN' })
+  }
+})
+
+// §3.2: the value with which the validator identifies, as it is.
+for (const aud of ['A', 'a/', ' a', 'a ', 'a,b', 'https://a', 'aa', 'a*', '*']) {
+  test(`the audience ${JSON.stringify(aud)} is not the audience "a"`, async () => {
+    const { privateKey, bundle } = await keyAndBundle('ES256', 'k1')
+    const svid = parseJwtSvid(await sign(privateKey, { alg: 'ES256', kid: 'k1' }, { ...claims, aud: [aud] }))
+    assert.throws(() => verifyJwtSvid(svid, { bundle, audiences: ['a'], nowMs }), { code: 'ERR_JWT_SVID_UNTRUSTED' })
+  })
+}
+
+// §4: as any JWT; RFC 7519 §4.1.4 and §4.1.5.
+test('a token is valid until exp, not at it, and from a minute before nbf', async () => {
+  const { privateKey, bundle } = await keyAndBundle('ES256', 'k1')
+  const svid = parseJwtSvid(await sign(privateKey, { alg: 'ES256', kid: 'k1' }, { ...claims, nbf: exp - 100 }))
+  const at = (moment: number) => () => verifyJwtSvid(svid, { bundle, audiences: ['a'], nowMs: moment * 1000 })
+  at(exp - 0.001)()
+  at(exp - 160)()
+  assert.throws(at(exp), { code: 'ERR_JWT_SVID_EXPIRED' })
+  assert.throws(at(exp - 161), { code: 'ERR_JWT_SVID_UNTRUSTED', message: /not valid before 20/ })
+})
+
+// RFC 7515 §4, RFC 7519 §4: of a name that stands twice the last counts, for everybody alike.
+test('of a name that stands twice the last counts', () => {
+  const twice = `{"sub":"spiffe://example.org/admin","sub":"${sub}","aud":"a","exp":${exp}}`
+  assert.equal(parseJwtSvid(jws('{"alg":"none","alg":"ES256"}', twice)).spiffeId, sub)
+  assert.throws(() => parseJwtSvid(jws('{"alg":"ES256","alg":"none"}', claims)), { code: 'ERR_JWT_SVID_INVALID' })
+})
+
+// §6.2, and Trust Domain and Bundle §4.2.2: unknown uses are ignored, and their case counts.
+for (const use of ['sig', 'enc', 'wit-svid', 'JWT-SVID', 'jwt-svid ', '', 'x509-svid']) {
+  test(`a key of the use ${JSON.stringify(use)} verifies no JWT-SVID`, async () => {
+    const { jwk, privateKey } = await keyAndBundle('ES256', 'k1')
+    const bundle = parseJwtBundle(trustDomain, JSON.stringify({ keys: [{ ...jwk, use }] }))
+    assert.deepEqual(bundle.keyIds, [])
+    const svid = parseJwtSvid(await sign(privateKey, { alg: 'ES256', kid: 'k1' }))
+    assert.throws(() => verifyJwtSvid(svid, { bundle, audiences: ['a'], nowMs }), { code: 'ERR_JWT_SVID_KEY_UNKNOWN' })
   })
 }
