@@ -81,6 +81,7 @@ describe('what a process says to the control thread', () => {
     { kind: 'capability-request', id: 1, component: 'a', binding: -1, method: 'get' },
     { kind: 'requests', points: [{ attributes: {}, counts: ['x'], count: 1, sumS: 1 }] },
     { kind: 'spans', spans: [{ traceId: 'x' }] },
+    { kind: 'sent', component: 'guest', hosts: [['a.example', 0.5]] },
   ]) {
     test(`is refused when it is ${JSON.stringify(message)}`, () => assert.throws(() => checkCellMessage(message)))
   }
