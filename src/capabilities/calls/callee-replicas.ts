@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../clock/clock.ts'
 import { HeraldError, isHeraldError } from '../../errors/herald-error.ts'
 import type { JwtVerifier } from '../../identity/jwt-verifier.ts'
+import type { ComponentIdentity } from '../../identity/svid-source.ts'
 import { callReplicaSubject, callSubject } from '../../lattice/call-subjects.ts'
 import type { Lattice } from '../../lattice/lattice.ts'
 import type { Subject } from '../../lattice/subjects.ts'
@@ -32,6 +33,8 @@ export type CalleeReplicasOptions = {
   /** The host's. */
   readonly key: CallKey
   readonly verifier: JwtVerifier
+  /** The caller's. */
+  readonly identity: Pick<ComponentIdentity, 'trusts'>
   readonly lattice: Lattice
   readonly clock: Clock
   readonly log: Log
@@ -176,11 +179,11 @@ export class CalleeReplicas {
 
   /** @throws as `JwtVerifier.verify` · ERR_CALLEE_NOT_PROVED */
   async #meet(own: JwtSvid, greeting: Greeting, introduction: Introduction): Promise<void> {
-    const { callee, verifier, clock } = this.#options
+    const { callee } = this.#options
     const { replica, key: calleeKey, token, proof } = introduction
     const known = this.#known.get(replica)
     const isKnown = known?.token === token && known.peer.isBelieved && known.introducedBy.spiffeId === own.spiffeId
-    const peer = isKnown ? known.peer : await PeerToken.verify(token, calleeKey, { verifier, clock })
+    const peer = isKnown ? known.peer : await PeerToken.verify(token, calleeKey, this.#options)
     if (peer.spiffeId !== callee) throw notProved(`${peer.spiffeId} answers in its place`)
     const session = isKnown ? known.session : this.#sessionWith(own.spiffeId, introduction)
     if (!session.hasProved(greeting.nonce, Buffer.from(proof, 'base64url')))

@@ -76,9 +76,9 @@ export function createCallsCapability(options: CallsCapabilityOptions): Capabili
 
       const targets = listed.imports.map((each): CallTarget => {
         const { callee, spiffeId, timeoutMs, maxInFlight } = parseCallsEntry(each.entry)
-        const replicas = new CalleeReplicas({ callee: callee!, key, verifier, lattice, clock, log })
-        stack.defer(() => replicas.close())
         const identity = identityOf(spiffeId)
+        const replicas = new CalleeReplicas({ callee: callee!, key, verifier, identity, lattice, clock, log })
+        stack.defer(() => replicas.close())
         return { ...calledOf(each), callee: callee!, identity, replicas, timeoutMs, maxInFlight }
       })
       const offered: OfferedInterface[] = []
