@@ -46,8 +46,12 @@ describe('a share of a processor', () => {
 })
 
 describe('a workload with a share of the processor', () => {
-  const start = async (engine: ReturnType<typeof testEngine>, cpuLimitMillicores?: number) => {
-    const spec = cellSpec(component(await faultsComponent(), { watchdogMs: 500, requestTimeoutMs: 120_000 }))
+  const start = async (
+    engine: ReturnType<typeof testEngine>,
+    cpuLimitMillicores?: number,
+    { watchdogMs = 30_000 }: { watchdogMs?: number } = {},
+  ) => {
+    const spec = cellSpec(component(await faultsComponent(), { watchdogMs, requestTimeoutMs: 120_000 }))
     return engine.startCell({ ...spec, ...(cpuLimitMillicores && { cpuLimitMillicores }) }, { signal: signal() })
   }
   /** What its thread used, in processors, from now until it has slept for two seconds because of its share. */
@@ -133,7 +137,7 @@ describe('a workload with a share of the processor', () => {
 
   test('owes, when its guest did not yield, what that used when it serves again', { timeout: 90_000 }, async () => {
     await using engine = testEngine()
-    const cell = await start(engine, 10)
+    const cell = await start(engine, 10, { watchdogMs: 500 })
     await using ingress = await serve(cell)
     const ended = await ask(`${ingress.url}/loop`)
     assert.equal(JSON.parse(ended.text).error.code, 'ERR_CELL_ENDED')
