@@ -43,13 +43,10 @@ export type DeployedWorkload = AsyncDisposable & {
   /** GET, with the query encoded. */
   get(path: string, query?: Readonly<Record<string, string>>): Promise<{ status: number; text: string }>
   /** The path goes out as it is. */
-  send(
-    method: string,
-    path: string,
-    body?: Uint8Array | string,
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<SentAnswer>
+  send(method: string, path: string, body?: Uint8Array | string, options?: SendOptions): Promise<SentAnswer>
 }
+
+export type SendOptions = { readonly signal?: AbortSignal; readonly headers?: Readonly<Record<string, string>> }
 
 export type SentAnswer = {
   readonly status: number
@@ -142,10 +139,10 @@ function send(
   method: string,
   path: string,
   body: Uint8Array | string | undefined,
-  options: { readonly signal?: AbortSignal },
+  { headers: more, ...options }: SendOptions,
 ): Promise<SentAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<SentAnswer>()
-  const headers = { host, ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }) }
+  const headers = { host, ...more, ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }) }
   const outgoing = request({ ...options, host: '127.0.0.1', port, method, path, headers, agent: false }, (response) => {
     const chunks: Buffer[] = []
     response.on('data', (chunk) => chunks.push(chunk)).on('error', reject)

@@ -310,6 +310,24 @@ test('a trace leads from the headers of a message through its handler to what th
   assert.deepEqual(got, { traceparent: `00-${trace}-${published?.spanId}-01`, tracestate: 'vendor=1' })
 })
 
+test('a trace leads from an HTTP request through a question over NATS to its handler', async () => {
+  await using guest = await deploy('subscriptions: "traced.*", publish: "traced.*"', { name: 'traced' })
+  const trace = '3af7651916cd43dd8448eb211c80319c'
+  const path = '/request?subject=traced.ask&body=hello&timeout=10000'
+  const headers = { traceparent: `00-${trace}-${sender}-01` }
+  assert.equal((await guest.send('GET', path, undefined, { headers })).text, 'echo hello')
+  const found = () => {
+    tracer.flush()
+    return spans.filter(({ traceId }) => traceId === trace).toSorted((a, b) => a.startMs - b.startMs)
+  }
+  await eventually(() => assert.equal(found().length, 2))
+  const [asked, handled] = found()
+  assert.deepEqual(
+    [asked?.name, asked?.kind, asked?.parentSpanId, handled?.name, handled?.kind, handled?.parentSpanId],
+    ['request traced.*', 'client', sender, 'process traced.*', 'consumer', asked?.spanId],
+  )
+})
+
 test('what a sender does not want sampled makes no span, and is passed on', async () => {
   await using _ = await deploy('subscriptions: "traced.>", publish: "traces.*"', { name: 'traced' })
   const trace = '1af7651916cd43dd8448eb211c80319c'
