@@ -50,7 +50,7 @@ test('what trust spire prints, run as it is, makes the entry in a real SPIRE ser
   assert.deepEqual([...entry.selectors].sort(), ['wasmcloud:component:api-gateway', 'wasmcloud:namespace:shop'])
 })
 
-test('what trust minio prints lets the one component read the one bucket of a real MinIO, and nobody else', async () => {
+test('what trust minio prints lets the one component read the one bucket of a real MinIO, and nobody else; and so do the permissions of trust aws', async () => {
   const policy = trustPolicy('minio', { spiffeId: component, issuer: spire.issuer, settings: { bucket: 'stories' } })
   const environment = new Map(
     policyFile(policy, 'minio.env')
@@ -77,6 +77,27 @@ test('what trust minio prints lets the one component read the one bucket of a re
 
   using theirs = await s3As(minio, neighbour)
   await assert.rejects(theirs.client.send(new GetObjectCommand({ Bucket: 'stories', Key: 'once.txt' })), denied)
+
+  // What trust aws prints as permissions, in the same grammar: MinIO's engine is not IAM, but one that is asked for real.
+  const aws = trustPolicy('aws', {
+    ...{ spiffeId: component, issuer: 'https://oidc.example.org', audience: 'sts.amazonaws.com' },
+    settings: { account: '123456789012', allow: ['s3:GetObject=arn:aws:s3:::secrets/o*'] },
+  })
+  const role = environment.get('MINIO_IDENTITY_OPENID_ROLE_POLICY') ?? ''
+  await addPolicy(minio, role, policyFile(aws, 'permissions.json'))
+  using allowed = await s3As(minio, component)
+  const other = await allowed.client.send(new GetObjectCommand({ Bucket: 'secrets', Key: 'once.txt' }))
+  assert.equal(await other.Body?.transformToString(), 'not yours')
+  for (const [Bucket, Key] of [
+    ['secrets', 'another.txt'],
+    ['stories', 'once.txt'],
+  ]) {
+    await assert.rejects(allowed.client.send(new GetObjectCommand({ Bucket, Key })), denied)
+  }
+  await assert.rejects(
+    allowed.client.send(new PutObjectCommand({ Bucket: 'secrets', Key: 'once.txt', Body: '' })),
+    denied,
+  )
 })
 
 test('the trust policy that trust aws prints lets in the one SPIFFE ID and audience, evaluated as IAM does', async () => {
