@@ -1,29 +1,31 @@
 import type {
   AnyNode,
-  ArrowFunctionExpression,
   AssignmentExpression,
   AwaitExpression,
-  BlockStatement,
-  CallExpression,
   FunctionDeclaration,
   FunctionExpression,
-  NewExpression,
   Program,
   Statement,
-  TryStatement,
 } from 'acorn'
 import { parse } from 'acorn'
+import {
+  bookkeepingNames,
+  isBookkeeping,
+  isBookkeepingCatch,
+  isCreatedReps,
+  isWrapper,
+  NotRecognised,
+  passedThrough,
+  unwrapCall,
+  wrapped,
+} from './glue-bookkeeping.ts'
 import { dropUnused, undeclared } from './glue-names.ts'
-import { childrenOf, isCallOf, SourceEdits } from './source-edits.ts'
+import { captureClass, captureTables, memoryAccess, memoryRead } from './glue-runtime.ts'
+import { childrenOf, isCallOf, isMember, rootName, SourceEdits } from './source-edits.ts'
 
 export type SlimGlue =
   | { readonly slim: true; readonly source: string }
   | { readonly slim: false; readonly reason: string }
-
-/** jco's output does not have the shape this pass was written for. */
-class NotRecognised extends Error {
-  override readonly name = 'NotRecognised'
-}
 
 /**
  * jco 1.35.0 wraps every import and export call in objects of the component model's async tasks, also for components that have none
@@ -51,40 +53,6 @@ export function slimGlue(source: string): SlimGlue {
 const entryMaker = '$enter'
 /** The one behind it: gives the array that a longer list of bytes is copied into. */
 const arrayMaker = '$take'
-
-/** None of these may be left. */
-const bookkeepingNames = [
-  '_debugLog',
-  'createNewCurrentTask',
-  'getCurrentTask',
-  'getOrCreateAsyncState',
-  '_getGlobalCurrentTaskMeta',
-  '_withGlobalCurrentTaskMeta',
-  '_withGlobalCurrentTaskMetaAsync',
-  '_trackHostOperation',
-  '_suspendingImport',
-  '_lowerImportBackwardsCompat',
-  '_guardMayLeave',
-  '_checkMayLeave',
-  'CURRENT_TASK_MAY_BLOCK',
-  'CURRENT_TASK_META',
-  'INSTANCE_FLAGS',
-  'STORE_ASYNC_STATE',
-  '_createdReps',
-  '_jcoMaySuspend',
-  'AsyncTask',
-]
-
-const taskVariables = new Set([
-  'hostProvided',
-  'parentTask',
-  'task',
-  'subtask',
-  'createTask',
-  'started',
-  'cstate',
-  '_wasm_call_currentTaskID',
-])
 
 /** An export without a result that waits for the guest at its very end gives its caller that promise instead of one of its own. */
 function returnLastWaits(source: string, program: Program): string {
@@ -306,101 +274,6 @@ class GluePass {
   }
 }
 
-/**
- * How a guest's memory is read: a list of bytes by `Uint8Array.prototype.slice`, which keeps short ones inside V8's heap (an
- * ArrayBuffer of their own costs 1.5 µs), and short texts by comparison with the last one at that place (guests pass the same names again
- * and again). Out of bounds is a trap, as the canonical ABI has it.
- */
-const memoryAccess = `
-let $buffer, $bytes;
-const $view = (memory, at, length) => {
-  const buffer = memory.buffer;
-  if (buffer !== $buffer) { $buffer = buffer; $bytes = new Uint8Array(buffer); }
-  if (at + length > $bytes.length) throw new WebAssembly.RuntimeError('pointer out of bounds');
-  return $bytes;
-};
-const $copyBytes = (memory, at, length) => {
-  at >>>= 0; length >>>= 0;
-  const bytes = $view(memory, at, length);
-  if (length < 16384) return bytes.slice(at, at + length);
-  const copy = $take(length);
-  copy.set(bytes.subarray(at, at + length));
-  return copy;
-};
-const $texts = new Array(64);
-const $readText = (memory, at, length) => {
-  at >>>= 0; length >>>= 0;
-  const bytes = $view(memory, at, length);
-  if (length > 48) return TEXT_DECODER_UTF8.decode(bytes.subarray(at, at + length));
-  const slot = (at ^ length) & 63;
-  const known = $texts[slot];
-  if (known !== undefined && known.length === length) {
-    let index = 0;
-    while (index < length && bytes[at + index] === known.charCodeAt(index)) index++;
-    if (index === length) return known;
-  }
-  const text = TEXT_DECODER_UTF8.decode(bytes.subarray(at, at + length));
-  if (text.length === length) $texts[slot] = text;
-  return text;
-};
-`
-
-/**
- * The host's objects by their number in the tables of handles, in place of jco's Maps: a guest holds few at a time, and a Map that is
- * written and cleared for each makes a new table every few calls.
- */
-const captureClass = `
-class $Captures {
-  reps = [];
-  values = [];
-  map;
-  get(rep) {
-    if (this.map !== undefined) return this.map.get(rep);
-    const at = this.reps.lastIndexOf(rep);
-    return at === -1 ? undefined : this.values[at];
-  }
-  set(rep, value) {
-    if (this.map !== undefined) return this.map.set(rep, value);
-    const at = this.reps.lastIndexOf(rep);
-    if (at !== -1) this.values[at] = value;
-    else if (this.reps.length < 16) { this.reps.push(rep); this.values.push(value); }
-    else { this.map = new Map(this.reps.map((each, index) => [each, this.values[index]])).set(rep, value); this.reps = this.values = undefined; }
-  }
-  delete(rep) {
-    if (this.map !== undefined) return this.map.delete(rep);
-    const { reps, values } = this;
-    const at = reps.lastIndexOf(rep);
-    if (at === -1) return;
-    const lastRep = reps.pop(), lastValue = values.pop();
-    if (at < reps.length) { reps[at] = lastRep; values[at] = lastValue; }
-  }
-}
-`
-
-/** `const captureTableN = new Map()` of tables that are used in no way but those of `$Captures`: the statement, and its `new Map()`. */
-function captureTables(generator: FunctionExpression): ReadonlyMap<AnyNode, AnyNode> {
-  const made = new Map<string, { statement: AnyNode; init: AnyNode }>()
-  for (const statement of generator.body.body) {
-    if (statement.type !== 'VariableDeclaration' || statement.declarations.length !== 1) continue
-    const [{ id, init } = { id: undefined, init: undefined }] = statement.declarations
-    if (id?.type !== 'Identifier' || !/^captureTable\d+$/.test(id.name)) continue
-    if (init?.type !== 'NewExpression' || rootName(init.callee as AnyNode) !== 'Map' || init.arguments.length > 0)
-      continue
-    made.set(id.name, { statement, init })
-  }
-  const look = (node: AnyNode): void => {
-    if (node.type === 'VariableDeclarator') {
-      if (node.init) look(node.init)
-    } else if (node.type === 'MemberExpression' && node.object.type === 'Identifier') {
-      if (!['get', 'set', 'delete'].some((name) => isMember(node, name))) made.delete(node.object.name)
-      if (node.computed) look(node.property)
-    } else if (node.type === 'Identifier') made.delete(node.name)
-    else for (const child of childrenOf(node)) look(child)
-  }
-  look(generator)
-  return new Map([...made.values()].map(({ statement, init }) => [statement, init]))
-}
-
 /** `object[symbolRscHandle] = undefined`, after a call that borrowed the object: nearly always it was never set. */
 function isForgottenHandle(
   node: AnyNode,
@@ -419,49 +292,6 @@ function isForgottenHandle(
   )
 }
 
-/** `new Uint8Array(memory.buffer.slice(at, at + length * 1))` and `TEXT_DECODER_UTF8.decode(new Uint8Array(memory.buffer, at, length))`. */
-function memoryRead(node: AnyNode): string | undefined {
-  if (node.type === 'CallExpression') {
-    const [view] = node.arguments
-    if (!isMember(node.callee, 'decode') || rootName(node.callee) !== 'TEXT_DECODER_UTF8' || view === undefined)
-      return undefined
-    if (!isNewBytes(view)) return undefined
-    const [buffer, at, length] = view.arguments
-    if (buffer === undefined || at?.type !== 'Identifier' || length?.type !== 'Identifier') return undefined
-    const memory = memoryOf(buffer)
-    return memory && `$readText(${memory}, ${at.name}, ${length.name})`
-  }
-  if (!isNewBytes(node)) return undefined
-  const [slice] = node.arguments
-  if (slice?.type !== 'CallExpression' || slice.callee.type !== 'MemberExpression' || !isMember(slice.callee, 'slice'))
-    return undefined
-  const memory = memoryOf(slice.callee.object)
-  const [at, end] = slice.arguments
-  if (memory === undefined || at?.type !== 'Identifier' || end?.type !== 'BinaryExpression' || end.operator !== '+')
-    return undefined
-  const { left, right } = end
-  if (
-    left.type !== 'Identifier' ||
-    left.name !== at.name ||
-    right.type !== 'BinaryExpression' ||
-    right.operator !== '*'
-  )
-    return undefined
-  if (right.left.type !== 'Identifier' || right.right.type !== 'Literal' || right.right.value !== 1) return undefined
-  return `$copyBytes(${memory}, ${at.name}, ${right.left.name})`
-}
-
-function isNewBytes(node: AnyNode): node is NewExpression {
-  return node.type === 'NewExpression' && node.callee.type === 'Identifier' && node.callee.name === 'Uint8Array'
-}
-
-/** The memory's name in `memoryN.buffer`. */
-function memoryOf(node: AnyNode): string | undefined {
-  return isMember(node, 'buffer') && node.type === 'MemberExpression' && node.object.type === 'Identifier'
-    ? node.object.name
-    : undefined
-}
-
 function findGenerator(instantiate: FunctionDeclaration): FunctionExpression {
   for (const statement of instantiate.body.body) {
     if (statement.type !== 'VariableDeclaration') continue
@@ -472,127 +302,4 @@ function findGenerator(instantiate: FunctionDeclaration): FunctionExpression {
     }
   }
   throw new NotRecognised('no generator that instantiates')
-}
-
-/** Statements that only keep the books of tasks. */
-function isBookkeeping(node: AnyNode): boolean {
-  switch (node.type) {
-    case 'ExpressionStatement': {
-      const { expression } = node
-      if (isCallOf(expression, '_debugLog')) return true
-      if (expression.type === 'CallExpression') {
-        const root = rootName(expression.callee)
-        return root === 'task' || (root === 'getOrCreateAsyncState' && expression.callee.type === 'MemberExpression')
-      }
-      if (expression.type !== 'AssignmentExpression') return false
-      return isMember(expression.left, 'mayLeave') || rootName(expression.left) === 'CURRENT_TASK_MAY_BLOCK'
-    }
-    case 'VariableDeclaration':
-      return node.declarations.every(({ id }) =>
-        id.type === 'ArrayPattern'
-          ? id.elements.every((element) => element?.type === 'Identifier' && taskVariables.has(element.name))
-          : id.type === 'Identifier' && taskVariables.has(id.name),
-      )
-    case 'LabeledStatement':
-      return node.label.name === 'taskCreation'
-    case 'IfStatement': {
-      if (node.alternate) return false
-      const { test } = node
-      if (test.type === 'UnaryExpression' && rootName(test.argument) === 'started') return true
-      // A trap is an Error, and getErrorPayload throws those on by itself.
-      if (
-        test.type === 'CallExpression' &&
-        rootName(test.callee) === 'getOrCreateAsyncState' &&
-        isMember(test.callee, 'markTrapped')
-      )
-        return true
-      return (
-        node.consequent.type === 'BlockStatement' &&
-        node.consequent.body.length > 0 &&
-        node.consequent.body.every(isBookkeeping)
-      )
-    }
-    default:
-      return false
-  }
-}
-
-/** The error is noted in the task and goes on to the caller. */
-function isBookkeepingCatch({ handler, finalizer }: TryStatement): boolean {
-  if (!handler || finalizer) return false
-  const statements = handler.body.body
-  const last = statements.at(-1)
-  const goesOn =
-    last?.type === 'ThrowStatement' ||
-    (last?.type === 'ReturnStatement' &&
-      last.argument?.type === 'CallExpression' &&
-      isMember(last.argument.callee, 'completionPromise'))
-  return goesOn && statements.slice(0, -1).every(isBookkeeping)
-}
-
-function isWrapper(node: AnyNode): node is CallExpression {
-  return isCallOf(node, '_withGlobalCurrentTaskMeta') || isCallOf(node, '_withGlobalCurrentTaskMetaAsync')
-}
-
-/** The function that `_withGlobalCurrentTaskMeta({ …, fn })` calls. */
-function wrapped(call: CallExpression): ArrowFunctionExpression {
-  const [options] = call.arguments
-  if (options?.type === 'ObjectExpression') {
-    for (const property of options.properties) {
-      if (property.type !== 'Property' || property.key.type !== 'Identifier' || property.key.name !== 'fn') continue
-      if (property.value.type === 'ArrowFunctionExpression') return property.value
-    }
-  }
-  throw new NotRecognised('a call is wrapped in an unknown way')
-}
-
-/** `_trackHostOperation(() => X)`, `_guardMayLeave(0, X)`, `Object.assign(X, { _jcoMaySuspend })`: the X. */
-function passedThrough(call: CallExpression): AnyNode | BlockStatement | undefined {
-  if (isCallOf(call, '_trackHostOperation')) {
-    const [fn] = call.arguments
-    return fn?.type === 'ArrowFunctionExpression' ? fn.body : undefined
-  }
-  if (isCallOf(call, '_guardMayLeave')) return call.arguments[1]
-  if (isMember(call.callee, 'assign') && rootName(call.callee) === 'Object') {
-    const [target, extra] = call.arguments
-    if (extra?.type !== 'ObjectExpression' || extra.properties.length !== 1) return undefined
-    const [property] = extra.properties
-    return property?.type === 'Property' && property.key.type === 'Identifier' && property.key.name === '_jcoMaySuspend'
-      ? target
-      : undefined
-  }
-  return undefined
-}
-
-function unwrapCall(node: AnyNode): AnyNode {
-  if (node.type !== 'CallExpression') return node
-  const inner = isWrapper(node) ? wrapped(node).body : passedThrough(node)
-  return inner === undefined ? node : unwrapCall(inner)
-}
-
-/** `x._createdReps.add(…)` or `x._createdReps = …`: a set that only grows. */
-function isCreatedReps(node: AnyNode): boolean {
-  if (node.type === 'AssignmentExpression') return isMember(node.left, '_createdReps')
-  return (
-    node.type === 'CallExpression' &&
-    node.callee.type === 'MemberExpression' &&
-    isMember(node.callee.object, '_createdReps')
-  )
-}
-
-function isMember(node: AnyNode, name: string): boolean {
-  return (
-    node.type === 'MemberExpression' &&
-    !node.computed &&
-    node.property.type === 'Identifier' &&
-    node.property.name === name
-  )
-}
-
-/** The name that a chain of members and calls starts with. */
-function rootName(node: AnyNode): string | undefined {
-  if (node.type === 'Identifier') return node.name
-  if (node.type === 'MemberExpression') return rootName(node.object)
-  if (node.type === 'CallExpression') return rootName(node.callee)
-  return undefined
 }

@@ -83,3 +83,20 @@ function isNode(value: unknown): value is AnyNode {
 export function isCallOf(node: AnyNode, name: string): boolean {
   return node.type === 'CallExpression' && node.callee.type === 'Identifier' && node.callee.name === name
 }
+
+export function isMember(node: AnyNode, name: string): boolean {
+  return (
+    node.type === 'MemberExpression' &&
+    !node.computed &&
+    node.property.type === 'Identifier' &&
+    node.property.name === name
+  )
+}
+
+/** The name that a chain of members and calls starts with. */
+export function rootName(node: AnyNode): string | undefined {
+  if (node.type === 'Identifier') return node.name
+  if (node.type === 'MemberExpression') return rootName(node.object)
+  if (node.type === 'CallExpression') return rootName(node.callee)
+  return undefined
+}
