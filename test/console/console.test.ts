@@ -22,14 +22,14 @@ after(async () => {
 })
 const host = await house.host('seen', '--label', 'zone=a')
 await house.json('deploy', '-f', house.manifest('shown', { replicas: 1 }))
-const asking = house.manifest('asking', { image: house.image('whoami-c') })
-writeFileSync(
-  asking,
-  readFileSync(asking, 'utf8').replace(
-    'hostInterfaces: [',
-    'hostInterfaces: [{namespace: wasmcloud, package: identity, interfaces: [store], version: 0.0.1, config: {audiences: other}}, ',
-  ),
-)
+/** Writes one more entry of hostInterfaces into a manifest. */
+function withEntry(file: string, entry: string): string {
+  const text = readFileSync(file, 'utf8').replace('hostInterfaces: [', `hostInterfaces: [${entry}, `)
+  writeFileSync(file, text)
+  return file
+}
+const store = 'namespace: wasmcloud, package: identity, interfaces: [store], version: 0.0.1, config: {audiences: other}'
+const asking = withEntry(house.manifest('asking', { image: house.image('whoami-c') }), `{${store}}`)
 await house.json('deploy', '-f', asking)
 const upstream = createServer((_, response) => response.end('there'))
 await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
@@ -50,13 +50,10 @@ writeFileSync(
   ),
 )
 await house.json('deploy', '-f', relaying)
-const talking = house.manifest('talking', { image: house.image('messaging-c') })
-writeFileSync(
-  talking,
-  readFileSync(talking, 'utf8').replace(
-    'hostInterfaces: [',
-    'hostInterfaces: [{namespace: wasmcloud, package: messaging, interfaces: [consumer, handler], version: 0.2.0, config: {subscriptions: "news.*", publish: "replies.*"}}, ',
-  ),
+const subjects = 'config: {subscriptions: "news.*", publish: "replies.*"}'
+const talking = withEntry(
+  house.manifest('talking', { image: house.image('messaging-c') }),
+  `{namespace: wasmcloud, package: messaging, interfaces: [consumer, handler], version: 0.2.0, ${subjects}}`,
 )
 await house.json('deploy', '-f', talking)
 const hostile = `</script><img src=x onerror=alert(1)>\u202e${'x'.repeat(5_000)}`
