@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -47,15 +48,18 @@ func must[T any](value T, err error) T {
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: otlp-receiver ADDRESS")
+	flag.Usage = func() { fmt.Fprintln(os.Stderr, "usage: otlp-receiver ADDRESS") }
+	flag.Parse()
+	if flag.NArg() != 1 {
+		flag.Usage()
 		os.Exit(2)
 	}
+	address := flag.Arg(0)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	factory := otlpreceiver.NewFactory()
 	config := factory.CreateDefaultConfig()
-	endpoint := map[string]any{"protocols": map[string]any{"http": map[string]any{"endpoint": os.Args[1]}}}
+	endpoint := map[string]any{"protocols": map[string]any{"http": map[string]any{"endpoint": address}}}
 	must(0, confmap.NewFromStringMap(endpoint).Unmarshal(config))
 	settings := receivertest.NewNopSettings(factory.Type())
 	traces := must(consumer.NewTraces(func(_ context.Context, data ptrace.Traces) error {
@@ -78,7 +82,7 @@ func main() {
 	for _, each := range receivers {
 		must(0, each.Start(ctx, componenttest.NewNopHost()))
 	}
-	must(0, printLine("listening", must(json.Marshal(os.Args[1])), nil))
+	must(0, printLine("listening", must(json.Marshal(address)), nil))
 	<-ctx.Done()
 	for _, each := range receivers {
 		_ = each.Shutdown(context.Background())
