@@ -28,6 +28,11 @@ export class Deadline implements Disposable {
     this.#controller.abort(reason)
   }
 
+  /** Disposes of it a turn of the event loop later: what is waited for goes on first. */
+  disposeSoon(): void {
+    setImmediate(() => this[Symbol.dispose]())
+  }
+
   [Symbol.dispose](): void {
     this.#controller.abort(isDone)
   }

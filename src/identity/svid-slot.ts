@@ -121,9 +121,12 @@ export class SvidSlot {
 
   #fetch(): Promise<UsableSvid> {
     if (this.#fetching === undefined) {
-      this.#fetching = this.#fetchAndKeep().finally(() => {
+      const attempt = new Deadline(this.#options.clock, this.#options.tuning.fetchMs)
+      this.#attempt = attempt
+      this.#fetching = this.#fetchAndKeep(attempt).finally(() => {
         this.#fetching = undefined
         this.#overdue = false
+        attempt.disposeSoon()
       })
       // Whoever waits sees the failure; when all have left, nobody needs to.
       this.#fetching.catch(() => {})
@@ -131,10 +134,8 @@ export class SvidSlot {
     return this.#fetching
   }
 
-  async #fetchAndKeep(): Promise<UsableSvid> {
-    const { fetch, clock, tuning } = this.#options
-    using attempt = new Deadline(clock, tuning.fetchMs)
-    this.#attempt = attempt
+  async #fetchAndKeep(attempt: Deadline): Promise<UsableSvid> {
+    const { fetch } = this.#options
     for (;;) {
       const epoch = this.#epoch
       try {
@@ -170,7 +171,10 @@ export class SvidSlot {
     this.#held = usable
     this.#refusal = undefined
     this.#failedRenewals = 0
-    this.#scheduleRenewal(issuedAtMs, lifetimeMs, usableUntilMs, isSame)
+    // Whoever waits goes on first.
+    setImmediate(() => {
+      if (this.#held === usable) this.#scheduleRenewal(issuedAtMs, lifetimeMs, usableUntilMs, isSame)
+    })
     if (replaced !== undefined && !isSame) onChange({ kind: 'renewed', ...usable })
     return usable
   }

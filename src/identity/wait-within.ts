@@ -23,7 +23,7 @@ export function waitWithin<T>(work: Promise<T>, { signal, timeoutMs, clock, time
       isOver = true
       signal.removeEventListener('abort', onAbort)
       settle()
-      limit[Symbol.dispose]()
+      limit.disposeSoon()
     }
     const onAbort = (): void => end(() => reject(signal.reason))
     signal.addEventListener('abort', onAbort)

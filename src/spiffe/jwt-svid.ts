@@ -17,6 +17,7 @@ export type JwtSvidAlgorithm = (typeof jwtSvidAlgorithms)[number]
 
 /** Longest token that is looked at, bytes. Far above any real one. */
 const maxTokenBytes = 32 * 1024
+const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * A JWT-SVID whose form is right. Nothing is known yet of its signature, audience or time: see `verifyJwtSvid`.
@@ -123,7 +124,7 @@ function decodePart(part: string, name: string): Record<string, unknown> {
   if (!/^[A-Za-z0-9_-]+$/.test(part)) throw invalid(`its ${name} is not base64url`)
   let value: unknown
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(part, 'base64url')))
+    value = JSON.parse(decoder.decode(Buffer.from(part, 'base64url')))
   } catch {
     // The parser's message quotes the text, so it is not passed on.
     throw invalid(`its ${name} is not JSON`)
