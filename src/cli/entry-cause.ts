@@ -105,6 +105,12 @@ function obstacleCause({ entry, obstacle }: MatchingEntry, { parent, agent }: En
         detail: `${matches} it has storeSVID: its SVIDs go to an SVIDStore plugin, and to no workload`,
         mend: updateEntry({ ...entry, storeSvid: undefined }),
       }
+    case 'withheld':
+      return {
+        name: 'entry-withheld',
+        detail: `${matches} whoever has it may manage the SPIRE server (admin or downstream): agents give that to no delegate`,
+        mend: updateEntry({ ...entry, admin: undefined, downstream: undefined }),
+      }
     case 'expired':
       return {
         name: 'entry-expired',

@@ -73,8 +73,6 @@ export function describeExplanation(explanation: Explanation): string {
     for (const { entry, obstacle } of entries.matching.slice(0, shownEntries)) {
       lines.push(`  matches   ${entry.spiffeId}  (${describeEntry(entry)})`)
       if (obstacle !== undefined) lines.push(`            but ${describeObstacle(obstacle)}`)
-      if (entry.admin || entry.downstream)
-        lines.push('            CAUTION: whoever has it may change what the SPIRE server issues')
     }
     const more = entries.matching.length - shownEntries
     if (more > 0) lines.push(`            and ${more} more`)
@@ -114,6 +112,8 @@ function describeObstacle(obstacle: Obstacle): string {
   switch (obstacle.kind) {
     case 'stored':
       return 'its SVIDs go to an SVIDStore plugin'
+    case 'withheld':
+      return 'it has admin or downstream, which agents give to no delegate'
     case 'expired':
       return 'it has expired'
     case 'parent-unknown':

@@ -20,6 +20,8 @@ export type EntrySurroundings = {
 /** Why an entry whose selectors are all stated is, or soon will be, of no use to the component. */
 export type Obstacle =
   | { readonly kind: 'stored' }
+  /** It has `admin` or `downstream`: agents give such SVIDs to no delegate. */
+  | { readonly kind: 'withheld' }
   | { readonly kind: 'expired'; readonly at: Date }
   /** Neither an agent nor an entry has the parent's SPIFFE ID. */
   | { readonly kind: 'parent-unknown' }
@@ -120,6 +122,7 @@ function obstacleTo(
 ): Obstacle | undefined {
   const { storeSvid, expiresAt, createdAt, parentId } = entry
   if (storeSvid) return { kind: 'stored' }
+  if (entry.admin || entry.downstream) return { kind: 'withheld' }
   if (expiresAt !== undefined && expiresAt.getTime() <= nowMs) return { kind: 'expired', at: expiresAt }
   if (agents !== undefined) {
     const above = parents.agentsAbove(parentId)

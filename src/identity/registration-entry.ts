@@ -18,9 +18,9 @@ export type RegistrationEntry = {
   readonly createdAt?: Date
   /** Its SVIDs go to an SVIDStore plugin, and to no workload. */
   readonly storeSvid?: true
-  /** Whoever has it may manage the SPIRE server. */
+  /** Whoever has it may manage the SPIRE server. No delegate gets it. */
   readonly admin?: true
-  /** Whoever has it may sign as a SPIRE server below this one. */
+  /** Whoever has it may sign as a SPIRE server below this one. No delegate gets it. */
   readonly downstream?: true
 }
 
