@@ -5,6 +5,8 @@ import { createLog } from '../src/observability/log.ts'
 import { callerInterface, callsEntry, openCallsHouse } from '../test/calls/calls-house.ts'
 import type { DeployedWorkload } from '../test/capabilities/capability-house.ts'
 import { startNats } from '../test/support/nats.ts'
+import { startAskingThread } from './asking-thread.ts'
+import { startEchoingThread } from './echoing-thread.ts'
 import { type BenchRun, summarize } from './result.ts'
 
 /** Calls at a time when throughput is measured. */
@@ -12,7 +14,7 @@ const atOnce = 32
 
 /**
  * Calls of 16 bytes there and back: from a guest of one host to one of another over NATS, over a raw request/reply of two `nats` clients, all four in this
- * process; and from a guest to another of its workload.
+ * process; over the same asked for by one thread and answered by another, as a cell does; and from a guest to another of its workload.
  */
 export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {
   await using stack = new AsyncDisposableStack()
@@ -25,6 +27,12 @@ export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {
   stack.defer(() => asker.close())
   stack.defer(() => answerer.close())
   answerer.subscribe('bench.raw', { callback: (_, message) => void message.respond(message.data) })
+  const asking = stack.use(await startAskingThread())
+  const echoing = stack.use(await startEchoingThread())
+  answerer.subscribe('bench.threads', {
+    // A piece of the connection's own memory, which would be copied with it.
+    callback: (_, message) => void echoing.echo(message.data.slice()).then((answer) => message.respond(answer)),
+  })
   await answerer.flush()
 
   const id = (name: string) => `spiffe://development.local/default/${name}`
@@ -54,6 +62,11 @@ export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {
     const budgetMs = (secondsPerRound * 1000) / 4
     const raw = await costOf(rawCalls, 1, budgetMs)
     const remoteOne = await costOf((count) => guestCalls(remote, count), 1, budgetMs)
+    const count = Math.ceil((budgetMs * 1000) / remoteOne.us)
+    const threadsUs = await asking.measure(count, async () => {
+      const { data } = await asker.request('bench.threads', body, { timeout: 10_000 })
+      return data.slice()
+    })
     const rawMany = await costOf(rawCalls, atOnce, budgetMs)
     const remoteMany = await costOf((count) => guestCalls(remote, count), atOnce, budgetMs)
     const linked = await costOf((count) => guestCalls(local, count), 1, budgetMs)
@@ -62,6 +75,8 @@ export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {
     push('raw', raw.us)
     push('remote', remoteOne.us)
     push('latency', remoteOne.us / raw.us)
+    push('threads', threadsUs)
+    push('threads latency', remoteOne.us / threadsUs)
     push('raw rate', 1e6 / rawMany.us)
     push('remote rate', 1e6 / remoteMany.us)
     push('throughput', remoteMany.us / rawMany.us)
@@ -69,7 +84,9 @@ export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {
     push('remote processor', remoteMany.cpuUs)
     push('linked', linked.us)
     const shown = ({ us, cpuUs }: Cost): string => `${us.toFixed(1)} µs (${cpuUs.toFixed(1)} µs of processor)`
-    say(`round ${round}, one at a time: raw ${shown(raw)}, guest ${shown(remoteOne)}, linked ${shown(linked)}`)
+    say(
+      `round ${round}, one at a time: raw ${shown(raw)}, of other threads ${threadsUs.toFixed(1)} µs, guest ${shown(remoteOne)}, linked ${shown(linked)}`,
+    )
     say(`round ${round}, ${atOnce} at once: raw ${shown(rawMany)}, guest ${shown(remoteMany)}`)
   }
   const of = (name: string): readonly number[] => samples.get(name) ?? []
@@ -78,6 +95,8 @@ export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {
     summarize('raw request and reply, one at a time', 'µs', of('raw')),
     summarize('call of a guest on another host, one at a time', 'µs', of('remote')),
     summarize('call over raw request and reply, one at a time', 'ratio', of('latency'), goal),
+    summarize('raw request and reply, asked for and answered by other threads', 'µs', of('threads')),
+    summarize('call over the raw one of other threads, one at a time', 'ratio', of('threads latency')),
     summarize(`raw requests and replies, ${atOnce} at once`, 'calls/s', of('raw rate')),
     summarize(`calls of guests on another host, ${atOnce} at once`, 'calls/s', of('remote rate')),
     summarize(`cost of a call over raw request and reply, ${atOnce} at once`, 'ratio', of('throughput'), goal),
