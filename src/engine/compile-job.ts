@@ -137,9 +137,10 @@ async function transpile(job: CompileJob, facts: ReturnType<typeof readFacts>): 
     return untranspiled('not a WASI 0.2 component')
   }
   // Loaded when needed: jco takes longer to load than a small component takes to come from the cache.
-  const [{ transpileComponent }, { slimGlue }, { glueToScript }] = await Promise.all([
+  const [{ transpileComponent }, { slimGlue }, { bypassShim }, { glueToScript }] = await Promise.all([
     import('./transpile.ts'),
     import('./slim-glue.ts'),
+    import('./bypass-shim.ts'),
     import('./glue-script.ts'),
   ])
   let transpiled: Awaited<ReturnType<typeof transpileComponent>>
@@ -163,10 +164,11 @@ async function transpile(job: CompileJob, facts: ReturnType<typeof readFacts>): 
     : facts.usesAsync
       ? { slim: false as const, reason: 'the component uses async functions, streams or futures' }
       : slimGlue(transpiled.glue)
-  const source = slimmed.slim ? slimmed.source : transpiled.glue
+  const whole = { source: slimmed.slim ? slimmed.source : transpiled.glue, modules: transpiled.modules }
+  const { source, modules } = (slimmed.slim && bypassShim(whole.source, whole.modules)) || whole
   const glue = slimmed.slim ? { slim: true as const } : { slim: false as const, reason: slimmed.reason }
   try {
-    return { script: glueToScript(source), glue, modules: transpiled.modules }
+    return { script: glueToScript(source), glue, modules }
   } catch (cause) {
     throw new HeraldError(
       'ERR_COMPONENT_INVALID',
