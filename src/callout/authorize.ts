@@ -1,4 +1,5 @@
 import { HeraldError } from '../errors/herald-error.ts'
+import { tokenIdOf } from '../identity/audit.ts'
 import type { JwtVerifier } from '../identity/jwt-verifier.ts'
 import type { SpiffeId } from '../spiffe/spiffe-id.ts'
 import type { TrustDomain } from '../spiffe/trust-domain.ts'
@@ -11,6 +12,8 @@ export type AuthorizeOptions = {
   readonly policy: CalloutPolicy
   readonly verifier: JwtVerifier
   readonly x509BundleOf: (trustDomain: TrustDomain) => X509Bundle | undefined
+  /** Whether SPIRE has an entry for it now; absent: nobody asks. */
+  readonly isRegistered?: ((spiffeId: SpiffeId) => Promise<boolean>) | undefined
   readonly nowMs: number
 }
 
@@ -18,6 +21,7 @@ export type AuthorizeOptions = {
 export type Authorization = {
   readonly spiffeId: SpiffeId
   readonly by: 'jwt' | 'x509'
+  readonly tokenId?: string
   readonly permission: Permission
   readonly expiresAt: Date
 }
@@ -31,7 +35,7 @@ const leastLeftMs = 1_000
  */
 export async function authorize(
   { token, certificates }: AuthorizationRequest,
-  { policy, verifier, x509BundleOf, nowMs }: AuthorizeOptions,
+  { policy, verifier, x509BundleOf, isRegistered, nowMs }: AuthorizeOptions,
 ): Promise<Authorization> {
   const byJwt = token === undefined ? undefined : await verifier.verify(token, policy.audience)
   // Beside a token a certificate that is no SVID is the TLS layer's business alone.
@@ -52,13 +56,18 @@ export async function authorize(
     )
   }
   const permission = permissionOf(policy, shown.spiffeId)
+  if (isRegistered !== undefined && !(await isRegistered(shown.spiffeId))) {
+    throw new HeraldError('ERR_CALLOUT_DENIED', `SPIRE has no entry for ${shown.spiffeId} any more`, {
+      hint: 'what is shown is valid, but its entry was deleted',
+    })
+  }
   const expiresAtMs = Math.min(shown.expiresAt.getTime(), nowMs + policy.maxSessionMs)
   if (expiresAtMs - nowMs < leastLeftMs) {
     throw new HeraldError('ERR_CALLOUT_DENIED', `the SVID of ${shown.spiffeId} is about to expire`)
   }
   return {
     spiffeId: shown.spiffeId,
-    by: byJwt === undefined ? 'x509' : 'jwt',
+    ...(byJwt === undefined ? { by: 'x509' } : { by: 'jwt', tokenId: tokenIdOf(byJwt) }),
     permission,
     expiresAt: new Date(expiresAtMs),
   }

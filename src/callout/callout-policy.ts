@@ -36,7 +36,7 @@ const list = z.array(text).max(256).default([])
 const grantDocument = z.strictObject({
   'spiffe-id': text,
   account: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'the name of a NATS account'),
-  as: z.enum(['host', 'operator', 'workload']).default('workload'),
+  as: z.enum(['host', 'operator', 'callout', 'workload']).default('workload'),
   'host-id': text.optional(),
   publish: list,
   subscribe: list,

@@ -4,7 +4,7 @@ import type { SpiffeId } from '../spiffe/spiffe-id.ts'
 
 /** What a grant says, with `{name}` where a segment of the SPIFFE ID goes. */
 export type GrantedSubjects = {
-  readonly role: 'host' | 'operator' | 'workload'
+  readonly role: 'host' | 'operator' | 'callout' | 'workload'
   /** `*` for any. */
   readonly hostId: string
   readonly publish: readonly string[]
@@ -67,8 +67,13 @@ const roles: Readonly<Record<GrantedSubjects['role'], (hostId: string) => Subjec
     subscribe: [`runtime.host.${hostId}.>`, `herald.host.${hostId}.>`, 'herald.hosts'],
   }),
   operator: () => ({
-    publish: ['runtime.host.*.>', 'herald.host.*.>', 'herald.hosts'],
+    publish: ['runtime.host.*.>', 'herald.host.*.>', 'herald.hosts', 'herald.callout.*.audit', 'herald.callouts'],
     subscribe: ['runtime.operator.heartbeat.*', 'herald.logs.*', 'herald.audit.>'],
+  }),
+  // The callout service itself, as it tells whom it let in.
+  callout: () => ({
+    publish: ['herald.audit.*.nats.*'],
+    subscribe: ['herald.callouts', 'herald.callout.*.audit'],
   }),
   workload: () => ({ publish: [], subscribe: [] }),
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.ts'
+import type { ErrorCode } from '../errors/error-codes.ts'
 import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
 import type { Lattice, LatticeMessage, LatticeSubscription } from '../lattice/lattice.ts'
 import { type NatsKey, signNatsJwt } from '../lattice/nats-keys.ts'
@@ -6,6 +7,7 @@ import { authCalloutSubject } from '../lattice/subjects.ts'
 import type { Log } from '../observability/log.ts'
 import { type AuthorizationRequest, parseAuthorizationRequest } from './authorization-request.ts'
 import { type Authorization, type AuthorizeOptions, authorize } from './authorize.ts'
+import type { NatsAuditSink } from './callout-audit.ts'
 
 export type ServeCalloutOptions = Omit<AuthorizeOptions, 'nowMs' | 'policy'> & {
   /** Logged in as one of the server's `auth_users`, in the account of its `auth_callout`. Stays its owner's. */
@@ -16,6 +18,7 @@ export type ServeCalloutOptions = Omit<AuthorizeOptions, 'nowMs' | 'policy'> & {
   readonly issuer: NatsKey
   /** `xkey` of the server's `auth_callout`; with it nothing that is not encrypted is answered. */
   readonly xkey: NatsKey | undefined
+  readonly audit: NatsAuditSink
   readonly clock: Clock
   readonly log: Log
 }
@@ -28,7 +31,7 @@ const answerTtlNs = 300e9
 
 /**
  * Answers whether a NATS server lets a client in: subscribes in a queue group, so several such services share the work and stand in
- * for each other. Every decision is an audit event in the log, without what was shown. Disposal finishes what is under way.
+ * for each other. Every decision is an audit event, without what was shown. Disposal finishes what is under way.
  */
 export function serveCallout(options: ServeCalloutOptions): LatticeSubscription {
   const { lattice, log } = options
@@ -41,7 +44,7 @@ export function serveCallout(options: ServeCalloutOptions): LatticeSubscription 
 }
 
 async function answer(message: LatticeMessage, options: ServeCalloutOptions): Promise<void> {
-  const { log, clock, issuer, xkey } = options
+  const { log, clock, issuer, xkey, audit } = options
   const serverXkey = message.header?.('Nats-Server-Xkey')
   let request: AuthorizationRequest
   try {
@@ -57,13 +60,13 @@ async function answer(message: LatticeMessage, options: ServeCalloutOptions): Pr
   try {
     const authorization = await authorize(request, { ...options, policy: options.policy(), nowMs: clock.nowMs() })
     said = { jwt: userJwt(request, authorization, options) }
-    const { spiffeId, by, permission, expiresAt } = authorization
-    const record = { event: 'audit.nats.granted', spiffeId, by, account: permission.account, expiresAt, ...about }
-    log.info(record, 'a client may connect to NATS')
+    const { spiffeId, by, tokenId, permission, expiresAt } = authorization
+    const shown = tokenId !== undefined && { tokenId }
+    audit({ kind: 'granted', spiffeId, by, account: permission.account, expiresAt, ...shown, ...about })
   } catch (error) {
     const code = codeOf(error)
     if (!isHeraldError(error)) log.error({ event: 'callout.failed', err: error }, 'a defect in the callout service')
-    log.warn({ event: 'audit.nats.refused', code, reason: reasonOf(error), ...about }, 'a client was refused')
+    audit({ kind: 'refused', code, reason: reasonOf(error), ...about })
     said = { error: `${code}: ${reasonOf(error)}` }
   }
   const jwt = signNatsJwt(
@@ -125,5 +128,5 @@ function userJwt(
   )
 }
 
-const codeOf = (error: unknown) => (isHeraldError(error) ? error.code : 'ERR_INTERNAL')
+const codeOf = (error: unknown): ErrorCode => (isHeraldError(error) ? error.code : 'ERR_INTERNAL')
 const reasonOf = (error: unknown): string => (isHeraldError(error) ? error.message : 'a defect in the callout service')

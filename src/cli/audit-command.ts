@@ -33,7 +33,7 @@ export function addAuditCommand(program: Command, environment: CliEnvironment): 
       collect,
     )
     .option('--audience <text>', 'only events of this audience; repeatable', collect)
-    .option('--host <name>', 'only events of this host, by its id or name')
+    .option('--host <name>', 'only events of this host or callout service, by its id or name')
   addLatticeCommandOptions(audit)
     .addHelpText(
       'after',

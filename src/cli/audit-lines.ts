@@ -68,7 +68,7 @@ function toneOf(kind: string): Tone {
 }
 
 function detailsOf(event: AuditEvent): string {
-  const { count, code, reason, spiffeId, expiresAt, tokenId, provider, at } = event
+  const { count, code, reason, spiffeId, expiresAt, tokenId, provider, at, client } = event
   const leftS = expiresAt && at && Math.round((expiresAt.getTime() - at.getTime()) / 1_000)
   return [
     count > 1 && `×${count}`,
@@ -78,6 +78,7 @@ function detailsOf(event: AuditEvent): string {
     leftS !== undefined && `expires in ${leftS}s`,
     tokenId !== '' && `token ${tokenId}`,
     provider,
+    client !== '' && `client ${client}`,
   ]
     .filter((part) => part !== false && part !== '')
     .join(' ')

@@ -1,3 +1,4 @@
+import { auditNatsToLog, type NatsAuditEvent, type NatsAuditSink } from '../callout/callout-audit.ts'
 import { auditCallsToLog, type CallsAuditEvent, type CallsAuditSink } from '../capabilities/calls/calls-audit.ts'
 import {
   auditCredentialsToLog,
@@ -10,6 +11,7 @@ import {
   type HeraldIdentityAuditEvent,
   type HeraldIdentityAuditSink,
 } from '../capabilities/herald-identity/herald-identity-audit.ts'
+import type { AuditFeed } from '../control/herald-audit-feed.ts'
 import { type AuditSink, auditToLog, type IdentityAuditEvent } from '../identity/audit.ts'
 import type { Log } from '../observability/log.ts'
 
@@ -20,14 +22,16 @@ export type TrailEvent =
   | { readonly area: 'egress'; readonly event: EgressAuditEvent }
   | { readonly area: 'herald-identity'; readonly event: HeraldIdentityAuditEvent }
   | { readonly area: 'calls'; readonly event: CallsAuditEvent }
+  | { readonly area: 'nats'; readonly event: NatsAuditEvent }
 
-/** Where all capabilities of one host tell what happened with identities: the log, and whoever else listens. */
+/** Where all capabilities of one host, or a callout service, tell what happened with identities: the log, and whoever else listens. */
 export interface AuditTrail {
   readonly identity: AuditSink
   readonly credentials: CredentialsAuditSink
   readonly egress: EgressAuditSink
   readonly heraldIdentity: HeraldIdentityAuditSink
   readonly calls: CallsAuditSink
+  readonly nats: NatsAuditSink
   /** Listeners neither throw nor wait. */
   onEvent(listener: (event: TrailEvent) => void): void
 }
@@ -50,6 +54,21 @@ export function createAuditTrail(log: Log): AuditTrail {
     egress: sink(auditEgressToLog(log), (event) => ({ area: 'egress', event })),
     heraldIdentity: sink(auditHeraldIdentityToLog(log), (event) => ({ area: 'herald-identity', event })),
     calls: sink(auditCallsToLog(log), (event) => ({ area: 'calls', event })),
+    nats: sink(auditNatsToLog(log), (event) => ({ area: 'nats', event })),
     onEvent: (listener) => void listeners.push(listener),
   }
+}
+
+/** Passes an event on to those who ask over NATS. */
+export function feedAudit(feed: Pick<AuditFeed, 'add'>, { area, event }: TrailEvent): void {
+  if (area !== 'nats') {
+    feed.add(area === 'herald-identity' ? 'identity' : area, event)
+    return
+  }
+  const { client, ...rest } = event
+  feed.add(area, {
+    ...rest,
+    client: `${client.host} ${client.name}`.trim(),
+    ...('account' in event && { target: event.account, method: event.by }),
+  })
 }

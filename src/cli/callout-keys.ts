@@ -3,11 +3,13 @@ import { join } from 'node:path'
 import { HeraldError } from '../errors/herald-error.ts'
 import { type NatsKey, type NatsKeyKind, parseNatsSeed } from '../lattice/nats-keys.ts'
 
-/** Files of the callout service's directory, and the kind of seed in each. */
-export const calloutKeyFiles = { issuer: 'account', user: 'user', xkey: 'curve' } as const satisfies Record<
-  string,
-  NatsKeyKind
->
+/** Files of the callout service's directory, and the kind of seed in each. `system` is only there where it may end connections. */
+export const calloutKeyFiles = {
+  issuer: 'account',
+  user: 'user',
+  xkey: 'curve',
+  system: 'user',
+} as const satisfies Record<string, NatsKeyKind>
 export type CalloutKeyName = keyof typeof calloutKeyFiles
 
 export function calloutKeyPath(directory: string, name: CalloutKeyName): string {

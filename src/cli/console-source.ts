@@ -38,7 +38,9 @@ export function createConsoleSource(client: LatticeClient, clock: Clock): Consol
     if (remembered.has(host.id)) return
     if (remembered.size >= viewLimits.hosts * 2) remembered.clear()
     remembered.add(host.id)
-    const { events: last } = await client.recentAudit(host, undefined).catch(() => ({ events: [] }))
+    const { events: last } = await client
+      .recentAudit({ id: host.id, kind: 'host' }, undefined)
+      .catch(() => ({ events: [] }))
     for (const event of last.slice(-viewLimits.events)) add(event)
     events.sort((a, b) => (a.at?.getTime() ?? 0) - (b.at?.getTime() ?? 0))
   }

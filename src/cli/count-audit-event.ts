@@ -1,3 +1,4 @@
+import type { NatsAuditEvent } from '../callout/callout-audit.ts'
 import type { CredentialsAuditEvent } from '../capabilities/credentials/credentials-audit.ts'
 import type { EgressAuditEvent } from '../capabilities/egress/egress-audit.ts'
 import type { IdentityAuditEvent } from '../identity/audit.ts'
@@ -20,8 +21,21 @@ function countedOf(told: TrailEvent): Counted | undefined {
       return ofCredentials(told.event)
     case 'egress':
       return ofEgress(told.event)
+    case 'nats':
+      return ofNats(told.event)
     case 'herald-identity':
       return undefined
+  }
+}
+
+function ofNats(event: NatsAuditEvent): Counted {
+  switch (event.kind) {
+    case 'granted':
+      return ['herald.callout.grants', 1, { 'herald.callout.shown': event.by }]
+    case 'refused':
+      return ['herald.callout.refusals', 1, { 'error.type': event.code }]
+    case 'ended':
+      return ['herald.callout.ended', 1]
   }
 }
 

@@ -26,7 +26,6 @@ import {
 import { type Decoded, formatMessage, parseMessage } from '../control/proto-json.ts'
 import { type ErrorCode, errorCodes } from '../errors/error-codes.ts'
 import { HeraldError, isHeraldError } from '../errors/herald-error.ts'
-import { connectLattice } from '../lattice/connect-lattice.ts'
 import type { Lattice } from '../lattice/lattice.ts'
 import {
   heraldHosts,
@@ -37,12 +36,14 @@ import {
   type SubjectToken,
 } from '../lattice/subjects.ts'
 import { createLog } from '../observability/log.ts'
-import { askActivity, askAudit, followAudit } from './ask-audit.ts'
+import { type AuditSource, askActivity, askAudit, askCallouts, followAudit } from './ask-audit.ts'
 import type { CliEnvironment } from './environment.ts'
+import { lazyOwnSpiffe } from './lazy-own-spiffe.ts'
 import { mapAtMost } from './map-at-most.ts'
-import { latticeCredentials, latticeTls } from './nats-options.ts'
+import { natsConnections } from './nats-connections.ts'
+import { type NatsSvidOptions, usesOwnSvids } from './nats-svid-options.ts'
 
-export type LatticeOptions = NatsOptions & { readonly context?: string; readonly verbose?: true }
+export type LatticeOptions = NatsOptions & NatsSvidOptions & { readonly context?: string; readonly verbose?: true }
 
 /** A host that answered. */
 export type FleetHost = {
@@ -92,15 +93,19 @@ export interface LatticeClient extends AsyncDisposable {
   ): Promise<void>
   /** Calls a function of a workload's component. @throws what the host refuses or the call ends with */
   call(host: FleetHost, request: Decoded<typeof callRequest>): Promise<Decoded<typeof callAnswer>>
-  /** What a host remembers of what happened with identities, oldest first. */
+  /** Callout services that tell whom they let in. */
+  callouts(): Promise<readonly AuditSource[]>
+  /** What a host or callout service remembers of what happened with identities, oldest first. */
   recentAudit(
-    host: FleetHost,
+    source: Pick<AuditSource, 'id' | 'kind'>,
     since: Date | undefined,
   ): Promise<{ readonly events: readonly AuditEvent[]; readonly truncated: boolean }>
   /** What the workloads of a host have done so far. */
   activity(host: FleetHost): Promise<readonly WorkloadActivity[]>
   /** What all hosts publish from now on, until disposed. */
   followAudit(onEvent: (event: AuditEvent) => void, onInvalid: (error: unknown) => void): AsyncDisposable
+  /** Waits until NATS knows of all that is followed. */
+  settled(): Promise<void>
 }
 
 const startTimeoutMs = 60_000
@@ -114,7 +119,7 @@ const leaseMs = 15_000
 export async function latticeTarget(
   options: LatticeOptions,
   environment: CliEnvironment,
-): Promise<NatsOptions & { readonly nats: readonly string[] }> {
+): Promise<NatsOptions & NatsSvidOptions & { readonly nats: readonly string[] }> {
   const { nats = environment.natsUrls } = options
   if (nats !== undefined && options.context === undefined) return { ...options, nats }
   const contexts = await readContexts(environment.contextsFile)
@@ -130,26 +135,25 @@ export async function openLatticeClient(
   { signal }: { signal: AbortSignal },
 ): Promise<LatticeClient> {
   const target = await latticeTarget(options, environment)
-  const credentials = latticeCredentials(target)
-  const lattice = connectLattice({
-    servers: target.nats,
-    name: 'command',
-    log: createLog({ level: options.verbose ? 'debug' : 'silent', destination: environment.stderr }),
-    clock: systemClock,
-    tls: latticeTls(target),
-    ...(credentials && { credentials }),
-  })
+  const log = createLog({ level: options.verbose ? 'debug' : 'silent', destination: environment.stderr })
+  await using stack = new AsyncDisposableStack()
+  const own = usesOwnSvids(target) ? stack.use(await lazyOwnSpiffe(target, environment, log)) : undefined
+  const lattice = stack.use(natsConnections(target, { log, own })('command'))
   try {
     await lattice.connected({ signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]) })
   } catch (error) {
-    await lattice[Symbol.asyncDispose]()
     signal.throwIfAborted()
     throw error
   }
-  return createClient(lattice, target.nats, signal)
+  const owned = stack.move()
+  return { ...createClient(lattice, target.nats, signal), [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-function createClient(lattice: Lattice, servers: readonly string[], signal: AbortSignal): LatticeClient {
+function createClient(
+  lattice: Lattice,
+  servers: readonly string[],
+  signal: AbortSignal,
+): Omit<LatticeClient, keyof AsyncDisposable> {
   const ask = (
     host: FleetHost,
     request: Parameters<typeof heraldRequestSubject>[1],
@@ -261,10 +265,11 @@ function createClient(lattice: Lattice, servers: readonly string[], signal: Abor
         ...(hint !== undefined && { hint }),
       })
     },
-    recentAudit: (host, since) => askAudit(lattice, host.id, since, { timeoutMs: askTimeoutMs, signal }),
+    callouts: () => askCallouts(lattice, signal),
+    recentAudit: (source, since) => askAudit(lattice, source, since, { timeoutMs: askTimeoutMs, signal }),
     activity: (host) => askActivity(lattice, host.id, { timeoutMs: askTimeoutMs, signal }),
     followAudit: (onEvent, onInvalid) => followAudit(lattice, onEvent, onInvalid),
-    [Symbol.asyncDispose]: () => lattice[Symbol.asyncDispose](),
+    settled: () => lattice.flush({ signal }),
   }
 }
 

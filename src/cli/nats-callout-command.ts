@@ -1,9 +1,10 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { NatsOptions } from '../config/contexts.ts'
 import { addCommonOptions, addLogOptions, type CommonOptions } from './common-options.ts'
 import type { CliEnvironment } from './environment.ts'
 import { addNatsSvidTlsOptions, type NatsSvidOptions } from './nats-svid-options.ts'
-import { collect } from './option-values.ts'
+import { collect, type ListenAddress, parseListenAddress } from './option-values.ts'
+import { otlpEndpointOption } from './telemetry-option.ts'
 
 export type NatsCalloutOptions = CommonOptions &
   Omit<NatsOptions, 'nats'> &
@@ -11,9 +12,18 @@ export type NatsCalloutOptions = CommonOptions &
     readonly nats: readonly string[]
     readonly policy: string
     readonly keys: string
+    readonly spireServerSocket?: string
+    readonly health?: ListenAddress
+    readonly otlpEndpoint?: string
+    /** Whether decisions are told on NATS. Default: true. */
+    readonly auditNats?: boolean
   }
 
-export type NatsCalloutKeysOptions = CommonOptions & { readonly account: readonly string[]; readonly timeout: string }
+export type NatsCalloutKeysOptions = CommonOptions & {
+  readonly account: readonly string[]
+  readonly timeout: string
+  readonly systemAccount?: string
+}
 
 export function addNatsCalloutCommand(program: Command, environment: CliEnvironment): void {
   const callout = program
@@ -46,9 +56,24 @@ Examples:
       '--spire-workload-socket <path>',
       'Workload API of the SPIRE agent (default: $SPIFFE_ENDPOINT_SOCKET): where trust bundles come from; this process needs an entry of its own',
     )
+    .option(
+      '--spire-server-socket <path>',
+      'the API socket of the SPIRE server: whose entry is deleted there is refused and has its connections ended within a second or two, although its SVID is valid. Needs system.nk in --keys. Off by default: connections then end with their SVIDs',
+    )
     .option('--nats-ca <path>', "PEM of the authorities to trust for NATS (default: the system's)")
     .option('--nats-tls-first', 'TLS before the greeting, for servers with handshake_first')
   addNatsSvidTlsOptions(serve)
+    .addOption(
+      new Option(
+        '--health <address>',
+        'where GET /livez, /readyz and /metrics are answered, without authentication; off by default. In a pod: :8081',
+      ).argParser(parseListenAddress),
+    )
+    .option(...otlpEndpointOption)
+    .option(
+      '--no-audit-nats',
+      'do not tell on herald.audit.… whom it lets in, even if the policy grants that to its own SPIFFE ID (as: callout): the log has it in any case',
+    )
   serve.addHelpText('after', '\nExit codes: 0 ended by a signal · 2 usage, policy or keys')
   addLogOptions(addCommonOptions(serve)).action(async (options: NatsCalloutOptions) =>
     (await import('./run-nats-callout.ts')).runNatsCallout(options, environment),
@@ -59,6 +84,10 @@ Examples:
     .argument('<directory>', 'where the seeds go, readable by their owner only; those that are there stay')
     .requiredOption('--account <name>', 'an account that grants may name; repeatable', collect)
     .option('--timeout <seconds>', 'how long nats-server waits for an answer', '2')
+    .option(
+      '--system-account <name>',
+      'makes system.nk too, a user of this system account of NATS that may list connections and end them: for --spire-server-socket',
+    )
     .description(
       'Makes three seeds: issuer.nk signs what clients may do, user.nk is how the service itself logs in, xkey.nk encrypts what the server asks. Prints a piece of configuration for nats-server with their public keys.',
     )

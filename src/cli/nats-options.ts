@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { NatsOptions } from '../config/contexts.ts'
 import type { LatticeCredentials, LatticeTls } from '../lattice/nats-options.ts'
+import { addNatsSvidOptions } from './nats-svid-options.ts'
 import { collect } from './option-values.ts'
 
 export type { NatsOptions }
@@ -28,7 +29,7 @@ export function addLatticeOptions(command: Command): Command {
       collect,
     )
     .option('--context <name>', 'a context of herald config (default: $HERALD_CONTEXT, else the one in use)')
-  return addNatsCredentialOptions(command).optionsGroup('Options:')
+  return addNatsSvidOptions(addNatsCredentialOptions(command)).optionsGroup('Options:')
 }
 
 export function latticeCredentials({

@@ -14,6 +14,15 @@ export type NatsSvidOptions = {
 
 export const defaultNatsAudience = 'nats'
 
+/** For a command that talks to a lattice as whoever SPIRE says that its process is. */
+export function addNatsSvidOptions(command: Command): Command {
+  return addNatsSvidTlsOptions(
+    command
+      .option('--nats-svid', "authenticate with this process's JWT-SVID, for a server with auth callout")
+      .option('--nats-audience <audience>', 'audience of that JWT-SVID, as the callout wants it (default: nats)'),
+  ).option('--spire-workload-socket <path>', 'Workload API that gives these SVIDs (default: $SPIFFE_ENDPOINT_SOCKET)')
+}
+
 /** For a command whose process has an entry of its own in SPIRE. */
 export function addNatsSvidTlsOptions(command: Command): Command {
   return command

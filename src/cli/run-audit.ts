@@ -1,10 +1,11 @@
 import { type AuditEvent, auditEvent, partsOfEvent } from '../control/herald-audit-event.ts'
 import { isHeraldError } from '../errors/herald-error.ts'
+import type { AuditSource } from './ask-audit.ts'
 import type { AuditOptions } from './audit-command.ts'
 import { createAuditLines } from './audit-lines.ts'
 import { parseWorkloadName } from './deployed-workloads.ts'
 import type { CliEnvironment } from './environment.ts'
-import { findHost, nameOf } from './lattice-client.ts'
+import { type FleetHost, findHost, nameOf } from './lattice-client.ts'
 import { withLattice } from './lattice-command.ts'
 import { styleFor } from './output.ts'
 
@@ -16,13 +17,14 @@ export async function runAudit(
   const { stdout, stderr, noColor } = environment
   const wanted = workload === undefined ? undefined : parseWorkloadName(workload)
   await withLattice(options, environment, async (client, { signal }) => {
-    const { hosts: all } = await client.fleet()
-    const hosts = options.host === undefined ? all : [findHost(all, options.host)]
-    const names = new Map(all.map((host) => [host.id as string, nameOf(host)]))
+    const [{ hosts: all }, callouts] = await Promise.all([client.fleet(), client.callouts()])
+    const known = [...all.map((host): AuditSource => ({ id: host.id, name: nameOf(host), kind: 'host' })), ...callouts]
+    const sources = options.host === undefined ? known : sourcesNamed(options.host, all, callouts)
+    const names = new Map(known.map(({ id, name }) => [id as string, name]))
     const lines = createAuditLines(styleFor(stdout, noColor), (id) => names.get(id) ?? id)
     const gaps = createGapFinder()
     const isWanted = (event: AuditEvent): boolean =>
-      (options.host === undefined || hosts.some(({ id }) => id === event.hostId)) &&
+      (options.host === undefined || sources.some(({ id }) => id === event.hostId)) &&
       (wanted === undefined ||
         (event.component?.namespace === wanted.namespace && isReplicaName(event.component.workload, wanted.name))) &&
       (options.kind === undefined || options.kind.some((kind) => isOfKind(event, kind))) &&
@@ -55,10 +57,10 @@ export async function runAudit(
       : undefined
     if (!options.follow || options.since !== undefined) {
       const since = options.since === undefined ? undefined : new Date(Date.now() - options.since)
-      const answers = await Promise.allSettled(hosts.map((host) => client.recentAudit(host, since)))
+      const answers = await Promise.allSettled(sources.map((source) => client.recentAudit(source, since)))
       signal.throwIfAborted()
       for (const [index, answer] of answers.entries()) {
-        const name = hosts[index] === undefined ? '' : nameOf(hosts[index])
+        const name = sources[index]?.name ?? ''
         if (answer.status === 'rejected')
           stderr.write(
             `${name} does not say what it remembers: ${isHeraldError(answer.reason) ? answer.reason.message : 'unreadable'}\n`,
@@ -71,8 +73,11 @@ export async function runAudit(
     for (const event of held) print(event)
     held = undefined
     if (!options.follow) return
+    await client.settled()
     if (options.output !== 'json')
-      stderr.write(`following ${hosts.map(nameOf).join(', ') || 'what hosts will come'}; Ctrl-C ends it\n`)
+      stderr.write(
+        `following ${sources.map(({ name }) => name).join(', ') || 'what hosts will come'}; Ctrl-C ends it\n`,
+      )
     // A signal listener alone does not keep a process alive.
     const alive = setInterval(() => {}, 60_000)
     await new Promise<void>((resolve) => {
@@ -81,6 +86,18 @@ export async function runAudit(
     })
     clearInterval(alive)
   })
+}
+
+/** A callout service by id or name, else a host. @throws ERR_HOST_NOT_FOUND */
+function sourcesNamed(
+  wanted: string,
+  hosts: readonly FleetHost[],
+  callouts: readonly AuditSource[],
+): readonly AuditSource[] {
+  const found = callouts.filter(({ id, name }) => id === wanted || name === wanted)
+  if (found.length > 0) return found
+  const host = findHost(hosts, wanted)
+  return [{ id: host.id, name: nameOf(host), kind: 'host' }]
 }
 
 /** Replicas that a host was asked for by the operator have one name each, which begins with that of the deployment. */

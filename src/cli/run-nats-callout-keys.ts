@@ -7,15 +7,20 @@ import type { CliEnvironment } from './environment.ts'
 import type { NatsCalloutKeysOptions } from './nats-callout-command.ts'
 
 const authAccount = 'HERALD_AUTH'
+/** To list connections and to end them, and nothing else of the system account. */
+const systemPermissions =
+  '{ publish: [ "$SYS.REQ.SERVER.PING.CONNZ", "$SYS.REQ.SERVER.*.KICK" ], subscribe: "_INBOX.>" }'
 
 /** Makes what is missing, never replaces, and prints the configuration of the server. */
 export async function runNatsCalloutKeys(
   given: string,
-  { account: accounts, timeout, output }: NatsCalloutKeysOptions,
+  { account: accounts, timeout, systemAccount, output }: NatsCalloutKeysOptions,
   { stdout, cwd }: CliEnvironment,
 ): Promise<void> {
   const directory = resolve(cwd, given)
-  const wrong = accounts.find((name) => !/^[A-Za-z0-9_-]{1,64}$/.test(name) || name === authAccount)
+  const wrong = [...accounts, ...(systemAccount === undefined ? [] : [systemAccount])].find(
+    (name) => !/^[A-Za-z0-9_-]{1,64}$/.test(name) || name === authAccount,
+  )
   if (wrong !== undefined) {
     throw new HeraldError('ERR_USAGE', `${JSON.stringify(wrong)} cannot be an account of clients`, {
       hint: `use letters, digits, - and _, and not ${authAccount}`,
@@ -26,6 +31,7 @@ export async function runNatsCalloutKeys(
   }
   const keys: Partial<Record<CalloutKeyName, string>> = {}
   for (const name of Object.keys(calloutKeyFiles) as CalloutKeyName[]) {
+    if (name === 'system' && systemAccount === undefined) continue
     keys[name] = (await readCalloutKey(directory, name))?.publicKey ?? (await make(directory, name))
   }
   if (output === 'json') {
@@ -33,15 +39,15 @@ export async function runNatsCalloutKeys(
     return
   }
   stdout.write(`# For nats-server 2.10 and later; restart it: auth_callout cannot be reloaded. No seed is in here.
-accounts {
+${systemAccount === undefined ? '' : `system_account: ${systemAccount}\n`}accounts {
   ${authAccount}: { users: [ { nkey: ${keys.user} } ] }
-${accounts.map((name) => `  ${name}: { jetstream: enabled }\n`).join('')}}
+${systemAccount === undefined ? '' : `  ${systemAccount}: { users: [ { nkey: ${keys.system}, permissions: ${systemPermissions} } ] }\n`}${accounts.map((name) => `  ${name}: { jetstream: enabled }\n`).join('')}}
 authorization {
   timeout: ${timeout}
   auth_callout {
     issuer: ${keys.issuer}
     account: ${authAccount}
-    auth_users: [ ${keys.user} ]
+    auth_users: [ ${[keys.user, keys.system].filter((key) => key !== undefined).join(', ')} ]
     xkey: ${keys.xkey}
   }
 }

@@ -1,13 +1,13 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { HeraldError } from '../errors/herald-error.ts'
-import { createLog, type Log } from '../observability/log.ts'
+import { createLog } from '../observability/log.ts'
 import type { OciClient } from '../oci/oci-client.ts'
 import { type CliEnvironment, readRegistryEnvironment } from './environment.ts'
 import { InterruptedError, listenForInterrupts } from './interrupts.ts'
+import { lazyOwnSpiffe } from './lazy-own-spiffe.ts'
 import type { OciOptions, OciPullOptions, OciPushOptions } from './oci-command.ts'
 import { printResult } from './output.ts'
-import type { OwnSpiffe } from './own-spiffe.ts'
 import { bytesText, progressLine } from './progress-line.ts'
 import { openRegistryImages } from './registry-images.ts'
 import { usesRegistryIdentity } from './registry-options.ts'
@@ -112,7 +112,7 @@ async function withRegistry(
   const { signal } = interrupts
   const log = createLog({ level: options.verbose ? 'debug' : 'silent', destination: environment.stderr })
   try {
-    await using own = usesRegistryIdentity(options) ? await ownSpiffe(options, environment, log) : undefined
+    await using own = usesRegistryIdentity(options) ? await lazyOwnSpiffe(options, environment, log) : undefined
     const svids = own?.identity
     const { client } = await openRegistryImages(options, readRegistryEnvironment(), { log, signal, svids })
     await run(client, signal)
@@ -121,7 +121,3 @@ async function withRegistry(
     throw error
   }
 }
-
-/** SPIRE's part is loaded only where it is used. */
-const ownSpiffe = async (options: OciOptions, environment: CliEnvironment, log: Log): Promise<OwnSpiffe> =>
-  (await import('./own-spiffe.ts')).openOwnSpiffe(options, environment, log)

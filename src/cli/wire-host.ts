@@ -19,7 +19,7 @@ import { parseSubjectToken } from '../lattice/subjects.ts'
 import { createFileImageSource, type ImageSource } from '../manifest/image-source.ts'
 import type { ListenRange } from '../manifest/listen-range.ts'
 import type { Log } from '../observability/log.ts'
-import { createAuditTrail } from './audit-trail.ts'
+import { createAuditTrail, feedAudit } from './audit-trail.ts'
 import { createBackedCapabilities } from './backed-capabilities.ts'
 import type { HostOperations } from './host-operations.ts'
 import type { ListenAddress } from './option-values.ts'
@@ -157,7 +157,7 @@ export async function wireHost(options: WireHostOptions, { signal }: { signal: A
   )
   const audit = stack.use(createAuditFeed({ hostId: parseSubjectToken(host.id, 'the id of the host'), clock, log }))
   activity = audit.activity
-  trail.onEvent(({ area, event }) => audit.add(area === 'herald-identity' ? 'identity' : area, event))
+  trail.onEvent((told) => feedAudit(audit, told))
   operations?.watch({ host, ingress, svids, audit })
   const owned = stack.move()
   return {

@@ -49,8 +49,10 @@ export const auditEvent = message({
   binding: limited(limits.name),
   provider: limited(limits.name),
   method: limited(limits.name),
-  /** What was called: an origin, or another component. */
+  /** What was called: an origin, or another component; of a client of NATS the account. */
   target: limited(limits.name),
+  /** Of NATS: address of a client, and what it calls itself. */
+  client: limited(limits.name),
 })
 
 export type AuditEvent = Decoded<typeof auditEvent>
@@ -58,7 +60,8 @@ export type AuditEvent = Decoded<typeof auditEvent>
 /** What one of the audit sinks of the capabilities is told; see `src/identity/audit.ts`. */
 export type SunkEvent = {
   readonly kind: string
-  readonly component: Partial<Readonly<Record<keyof Decoded<typeof component>, string>>>
+  /** Absent: about none. */
+  readonly component?: Partial<Readonly<Record<keyof Decoded<typeof component>, string>>>
 } & Readonly<Record<string, unknown>>
 
 /** Of a sink's event; whatever is not among the fields stays out, and texts are cut. */
@@ -78,7 +81,7 @@ export function toAuditEvent(
     at: new Date(about.atMs),
     hostId: about.hostId,
     event: `audit.${area}.${sunk.kind}`,
-    component: {
+    component: of && {
       lattice: textOf(of.lattice, limits.name),
       namespace: textOf(of.namespace, limits.name),
       workload: textOf(of.workload, limits.name),
@@ -98,6 +101,7 @@ export function toAuditEvent(
     provider: textOf(sunk.provider, limits.name),
     method: textOf(sunk.method, limits.name),
     target: textOf(sunk.target ?? sunk.origin, limits.name),
+    client: textOf(sunk.client, limits.name),
   }
 }
 

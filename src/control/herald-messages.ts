@@ -96,7 +96,10 @@ export const logLine = message({
   at: timestamp,
 })
 
-/** Of `audit`: what a host remembers of the last events; see docs/audit.md. */
+/** Answer to `herald.callouts`. */
+export const heraldCallout = message({ id: text, name: text })
+
+/** Of `audit`: what a host, or a callout service, remembers of the last events; see docs/audit.md. */
 export const auditRequest = message({ since: timestamp })
 export const auditAnswer = message({
   /** Oldest first. */

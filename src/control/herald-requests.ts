@@ -16,8 +16,6 @@ import type { AuditFeed } from './herald-audit-feed.ts'
 import {
   activityAnswer,
   activityRequest,
-  auditAnswer,
-  auditRequest,
   callAnswer,
   callRequest,
   copyRequest,
@@ -41,6 +39,7 @@ import {
   workloadStartRequest,
 } from './messages.ts'
 import { type Decoded, formatMessage, invalid, parseMessage } from './proto-json.ts'
+import { rememberedAudit } from './remembered-audit.ts'
 
 /** What Herald's own requests need of a host beyond upstream's protocol. The command fits the real one to it. */
 export interface InventoriedHost {
@@ -108,22 +107,6 @@ export function answerHeraldRequests(options: HeraldRequestOptions): AsyncDispos
       workloads.push(entry)
     }
     return formatMessage(inventory, { workloads, truncated: false })
-  }
-
-  /** The last ones that fit into a message. */
-  function remembered(payload: Uint8Array): Uint8Array {
-    const { since } = parseMessage(auditRequest, payload)
-    const all = host.audit.recent(since)
-    let bytes = 0
-    let first = all.length
-    for (; first > 0; first--) {
-      const event = all[first - 1]
-      if (event !== undefined) bytes += formatMessage(auditAnswer, { events: [event], truncated: false }).length
-      if (bytes > maxAnswerBytes) break
-    }
-    const forgotten = host.audit.recent(undefined)[0]?.sequence ?? 1
-    const truncated = first > 0 || (forgotten > 1 && all[0]?.sequence === forgotten)
-    return formatMessage(auditAnswer, { events: all.slice(first), truncated })
   }
 
   function activity(): Uint8Array {
@@ -220,7 +203,7 @@ export function answerHeraldRequests(options: HeraldRequestOptions): AsyncDispos
         case 'logs':
           return message.reply(lease(message.payload))
         case 'audit':
-          return message.reply(remembered(message.payload))
+          return message.reply(rememberedAudit(host.audit, message.payload))
         case 'call':
           return message.reply(await call(message.payload))
         case 'activity':

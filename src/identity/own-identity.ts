@@ -40,6 +40,7 @@ export function createOwnIdentity({ authority, spiffeId, clock, log, ...options 
       fetchJwtSvid: (audiences, { signal }) => svids.get(audiences, signal).catch(aboutThisProcess),
       fetchX509Svid: ({ signal }) => svids.x509.svid(signal).catch(aboutThisProcess),
       heldX509Svid: () => svids.x509.held(),
+      onX509Change: (listener) => svids.x509.onChange(listener),
       onChange: (listener) => svids.onChange(listener),
     },
     clock,

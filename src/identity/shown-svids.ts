@@ -14,25 +14,36 @@ export interface ShownSvids {
   fetchX509Svid(options: { signal: AbortSignal }): Promise<X509Svid>
   /** The same from memory. */
   heldX509Svid(): X509Svid | undefined
-  /** Called when a JWT-SVID that was held is one no more, since the authority takes it back. */
+  /**
+   * Called when a JWT-SVID that was held is one no more, since the authority takes it back; and where none was ever fetched, when the
+   * X.509-SVID is.
+   */
   onRevoked(listener: () => void): void
 }
 
 export function shownSvids(
-  identity: Pick<ComponentIdentity, 'fetchJwtSvid' | 'fetchX509Svid' | 'heldX509Svid' | 'onChange'>,
+  identity: Pick<ComponentIdentity, 'fetchJwtSvid' | 'fetchX509Svid' | 'heldX509Svid' | 'onX509Change' | 'onChange'>,
   clock: Clock,
 ): ShownSvids {
   const held = new Map<string, UsableSvid>()
   const listeners: (() => void)[] = []
+  let showsJwt = false
   identity.onChange((change) => {
     const [audience] = change.audiences
     if (audience === undefined) return
     if (change.kind === 'renewed') held.set(audience, change)
     else if (held.delete(audience) && change.reason !== 'capacity') for (const listener of listeners) listener()
   })
+  let hadX509 = false
+  identity.onX509Change((now) => {
+    const lost = hadX509 && now === undefined
+    hadX509 = now !== undefined
+    if (lost && !showsJwt) for (const listener of listeners) listener()
+  })
   return {
     async fetchJwtSvid(audience, options) {
       const usable = await identity.fetchJwtSvid([audience], options)
+      showsJwt = true
       held.set(audience, usable)
       return usable.svid
     },

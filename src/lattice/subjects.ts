@@ -80,6 +80,14 @@ export function parseHeraldRequest(hostId: SubjectToken, subject: string): Heral
   return heraldRequests.find((each) => each === request)
 }
 
+/** Which callout services there are: every one answers. */
+export const heraldCallouts = 'herald.callouts' as Subject
+
+/** What a callout service remembers of whom it let in. */
+export function calloutAuditSubject(calloutId: SubjectToken): Subject {
+  return `herald.callout.${calloutId}.audit` as Subject
+}
+
 /** Where the lines for one reader of logs go; the token is the reader's, and nobody can guess it. */
 export function heraldLogSubject(reader: SubjectToken): Subject {
   return `herald.logs.${reader}` as Subject
@@ -102,6 +110,14 @@ export function hostOfAudit(subject: string): SubjectToken | undefined {
 /** Of those who share a NATS account each workload gets its answers under a prefix of its own, or each could read the others'. */
 export function inboxPrefixOf(spiffeId: string): string {
   return `_INBOX.${createHash('sha256').update(spiffeId).digest('hex').slice(0, 24)}`
+}
+
+/** Which connections there are: every server of the system answers those of its system account. */
+export const serverConnections = '$SYS.REQ.SERVER.PING.CONNZ' as Subject
+
+/** Where the server with this id is told to end a connection. */
+export function endConnectionSubject(serverId: string): Subject | undefined {
+  return /^N[A-Z2-7]{55}$/.test(serverId) ? (`$SYS.REQ.SERVER.${serverId}.KICK` as Subject) : undefined
 }
 
 /** Where a NATS server with auth callout asks whether to let a client in. */

@@ -16,7 +16,7 @@ const workload = {
 const errorType = { 'error.type': 'the ERR_ code; absent when it succeeded' }
 const thread = { 'herald.thread': '`control`, or `ingress-0` and so on' }
 
-/** Every metric of a host. docs/metrics.md is made from it, and nothing can be recorded that is not here. */
+/** Every metric of a host, and of the callout service. docs/metrics.md is made from it, and nothing can be recorded that is not here. */
 export const metricCatalog = {
   'http.server.request.duration': {
     kind: 'histogram',
@@ -245,6 +245,24 @@ export const metricCatalog = {
     kind: 'counter',
     unit: '{reconnect}',
     description: 'Times NATS was connected again after it had been lost.',
+  },
+
+  'herald.callout.grants': {
+    kind: 'counter',
+    unit: '{client}',
+    description: 'Clients of NATS that herald nats-callout let in.',
+    attributes: { 'herald.callout.shown': '`jwt` or `x509`' },
+  },
+  'herald.callout.refusals': {
+    kind: 'counter',
+    unit: '{client}',
+    description: 'Clients of NATS that it refused.',
+    attributes: { 'error.type': 'the ERR_ code' },
+  },
+  'herald.callout.ended': {
+    kind: 'counter',
+    unit: '{connection}',
+    description: 'Connections to NATS that it had ended, since their entries in SPIRE were deleted.',
   },
 
   'nodejs.eventloop.delay.p50': {

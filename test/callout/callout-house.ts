@@ -16,6 +16,8 @@ export interface CalloutHouse extends AsyncDisposable {
   readonly otherNats: Nats | undefined
   /** What the service has said so far, over all its lives. */
   serviceLog(): string
+  /** Where the service that runs answers probes. */
+  serviceHealth(): string
   startService(): Promise<void>
   /** SIGKILL. */
   killService(): Promise<void>
@@ -33,6 +35,7 @@ export async function startCalloutHouse({
   natsConfig = () => '',
   cluster = false,
   jetstream = false,
+  revocation = false,
   serviceArgs = () => [],
 }: {
   policy: object
@@ -41,6 +44,8 @@ export async function startCalloutHouse({
   /** Whether there are two servers. */
   cluster?: boolean
   jetstream?: boolean
+  /** Whether the service watches the SPIRE server's entries, and may end connections. */
+  revocation?: boolean
   serviceArgs?: (spire: Spire) => readonly string[]
 }): Promise<CalloutHouse> {
   await using cleanup = new AsyncDisposableStack()
@@ -52,7 +57,8 @@ export async function startCalloutHouse({
     selectors: [`unix:uid:${process.getuid?.()}`],
   })
   const keys = join(directory, 'keys')
-  const made = await runHerald(['nats-callout', 'keys', keys, '--account', 'HERALD', '--account', 'OTHER'])
+  const accounts = ['--account', 'HERALD', '--account', 'OTHER', ...(revocation ? ['--system-account', 'SYS'] : [])]
+  const made = await runHerald(['nats-callout', 'keys', keys, ...accounts])
   if (made.exitCode !== 0) throw new Error(made.stderr)
   const config = `${made.stdout}\n${await natsConfig(spire)}`
   const nats = cleanup.use(await startNats({ config, jetstream, ...(cluster && { cluster: { name: 'c' } }) }))
@@ -63,13 +69,16 @@ export async function startCalloutHouse({
   writePolicy(policy)
   let service: HeraldProcess | undefined
   let logged = ''
+  let health = ''
   cleanup.defer(async () => service?.[Symbol.asyncDispose]())
   const startService = async (): Promise<void> => {
     const args = ['nats-callout', 'serve', '--keys', keys, '--policy', policyFile, '--output', 'json']
     const identity = ['--spire-workload-socket', spire.workloadSocketPath, '--own-spiffe-id', calloutSpiffeId]
     const servers = [nats, otherNats].flatMap((server) => (server === undefined ? [] : ['--nats', server.url]))
-    service = startHerald([...args, ...servers, ...identity, ...serviceArgs(spire)])
-    await service.event('ready')
+    const more = ['--health', '127.0.0.1:0', ...serviceArgs(spire)]
+    const revoking = revocation ? ['--spire-server-socket', spire.serverSocketPath] : []
+    service = startHerald([...args, ...servers, ...identity, ...more, ...revoking])
+    health = String((await service.event('ready')).health)
   }
   await startService()
   const clientOf: CalloutHouse['clientOf'] = (spiffeId, token) => {
@@ -82,6 +91,7 @@ export async function startCalloutHouse({
     nats,
     otherNats,
     serviceLog: () => logged + (service?.stderr ?? ''),
+    serviceHealth: () => health,
     startService,
     async killService() {
       service?.signalGroup('SIGKILL')

@@ -122,6 +122,11 @@ describe('NATS in mutual TLS by X.509-SVIDs of a real SPIRE', () => {
       !house.serviceLog().includes(`"spiffeId":"${calloutSpiffeId}","by"`),
       'the service itself is no client of its own',
     )
+    // Nobody at the server watches entries here: the host leaves by itself.
+    const entry = (await spire.listEntries()).find(({ spiffeId }) => spiffeId === spire.hostSpiffeId)
+    await spire.deleteEntry(entry!.id)
+    await until('the host ends its session', () => herald.stderr.includes('"event":"audit.nats.revoked"'), 30_000)
+    await untilAsync('nobody answers', async () => !(await isThere()))
   })
 })
 

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
-import { generateKeyPairSync } from 'node:crypto'
+import { createHash, generateKeyPairSync } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { SignJWT } from 'jose'
 import { inboxPrefixOf, type Subject } from '../../src/lattice/subjects.ts'
+import { runHerald, startHerald } from '../cli/herald-process.ts'
 import { until, within } from '../lattice/lattice-test-setup.ts'
+import { freePort } from '../support/free-port.ts'
 import { startSpire } from '../support/spire.ts'
-import { type CalloutHouse, startCalloutHouse } from './callout-house.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
+import { type CalloutHouse, calloutSpiffeId, startCalloutHouse } from './callout-house.ts'
 
 const subject = (text: string) => text as Subject
 const orders = 'spiffe://example.org/shop/orders'
@@ -14,6 +19,7 @@ const operator = 'spiffe://example.org/operator'
 const policy = {
   grants: [
     { 'spiffe-id': operator, account: 'HERALD', as: 'operator' },
+    { 'spiffe-id': calloutSpiffeId, account: 'HERALD', as: 'callout' },
     {
       'spiffe-id': 'spiffe://example.org/shop/{component}',
       account: 'HERALD',
@@ -28,6 +34,8 @@ describe('the auth callout service, a real nats-server and a real SPIRE', () => 
   let house: CalloutHouse
   before(async () => {
     house = await startCalloutHouse({ policy })
+    const selectors = [`unix:uid:${process.getuid?.()}`]
+    await house.spire.createEntry({ spiffeId: operator, parentId: house.spire.agentSpiffeId, selectors })
   })
   after(() => house[Symbol.asyncDispose]())
 
@@ -81,6 +89,47 @@ describe('the auth callout service, a real nats-server and a real SPIRE', () => 
     await using workload = await connected(orders)
     await assert.rejects(workload.request(subject('herald.hosts'), Buffer.from('{}'), { timeoutMs: 3_000 }))
     await until('NATS refused it', () => workload.events().some(({ event }) => event === 'lattice.error'))
+  })
+
+  test('tells whom it let in and whom not: herald audit, by an SVID of its own, probes and metrics', async () => {
+    const token = await house.spire.mintJwtSvid({ spiffeId: orders, audience: 'nats' })
+    await using early = house.client(orders, token)
+    await early.connected(within(20_000))
+    const as = ['--nats-svid', '--own-spiffe-id', operator, '--spire-workload-socket', house.spire.workloadSocketPath]
+    const args = ['audit', '-f', '--since', '1h', '--nats', house.nats.url, ...as, '--output', 'json']
+    await using audit = startHerald(args)
+    const told = () =>
+      audit.stdout
+        .split('\n')
+        .filter((line) => line.endsWith('}'))
+        .map((line) => JSON.parse(line))
+    const tokenId = createHash('sha256').update(token).digest('hex').slice(0, 16)
+    await until('what it remembers is told', () => told().some((event) => event.tokenId === tokenId), 20_000)
+    const granted = told().find((event) => event.tokenId === tokenId)
+    assert.deepEqual(
+      [granted.event, granted.spiffeId, granted.target, granted.method, granted.client],
+      ['audit.nats.granted', orders, 'HERALD', 'jwt', '127.0.0.1 herald test'],
+    )
+    assert.match(granted.host, /^callout-/)
+    const stranger = 'spiffe://example.org/stranger'
+    const refused = await house.spire.mintJwtSvid({ spiffeId: stranger, audience: 'nats' })
+    await using _ = house.client(stranger, refused)
+    await until(
+      'what comes is told',
+      () => told().some(({ event, code }) => event === 'audit.nats.refused' && code === 'ERR_CALLOUT_DENIED'),
+      20_000,
+    )
+    const page = async (path: string) => {
+      const response = await fetch(`${house.serviceHealth()}${path}`, { signal: within(20_000).signal })
+      return [response.status, await response.text()] as const
+    }
+    assert.equal((await page('/livez'))[0], 200)
+    assert.equal((await page('/readyz'))[0], 200)
+    const [, metrics] = await page('/metrics')
+    assert.match(metrics, /^herald_callout_grants_total\{herald_callout_shown="jwt"\} [1-9]/m)
+    assert.match(metrics, /^herald_callout_refusals_total\{error_type="ERR_CALLOUT_DENIED"\} [1-9]/m)
+    assert.match(metrics, /^herald_lattice_connected 1$/m)
+    assert.match(metrics, /^herald_audit_published_total [1-9]/m)
   })
 
   test('refuses every token that is not to be believed, each with its reason, and logs none', async () => {
@@ -197,6 +246,27 @@ describe('the auth callout service, a real nats-server and a real SPIRE', () => 
     await until('who is in it no more is refused', () => refusals() > refusedBefore)
     assert.deepEqual([still.state.kind, late.state.kind], ['connected', 'connecting'])
   })
+})
+
+test('a service without NATS and SPIRE is alive and not ready, and says what it waits for', async () => {
+  using directory = temporaryDirectory()
+  const keys = join(directory.path, 'keys')
+  assert.equal((await runHerald(['nats-callout', 'keys', keys, '--account', 'A'])).exitCode, 0)
+  const policyFile = join(directory.path, 'policy.yaml')
+  writeFileSync(policyFile, JSON.stringify({ grants: [{ 'spiffe-id': orders, account: 'A' }] }))
+  const nowhere = ['--nats', `nats://127.0.0.1:${await freePort()}`, '--spire-workload-socket', join(keys, 'none')]
+  const args = ['--keys', keys, '--policy', policyFile, ...nowhere, '--health', '127.0.0.1:0']
+  await using service = startHerald(['nats-callout', 'serve', ...args, '--log-format', 'json'])
+  const listening = () => /"event":"health.listening","url":"([^"]+)"/.exec(service.stderr)?.[1]
+  await until('probes are answered', () => listening() !== undefined, 20_000)
+  assert.equal((await fetch(`${listening()}/livez`)).status, 200)
+  const ready = await fetch(`${listening()}/readyz`)
+  assert.equal(ready.status, 503)
+  const { reasons } = (await ready.json()) as { reasons: string[] }
+  assert.deepEqual(
+    reasons.map((reason) => reason.split(':')[0]),
+    ['spire', 'nats'],
+  )
 })
 
 function expiryMs(token: string): number {

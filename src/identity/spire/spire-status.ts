@@ -13,6 +13,12 @@ export function saysNoIdentityIssued(error: unknown): boolean {
   return isServiceError(error) && error.code === status.PERMISSION_DENIED && /no identity issued/i.test(error.details)
 }
 
+const socketHints = {
+  'delegated identity': "give the agent's admin socket (admin_socket_path), not its Workload API socket",
+  Workload: "give the agent's Workload API socket (socket_path), not its admin socket",
+  entry: "give the server's own socket (socket_path of the server), not one of an agent",
+} as const
+
 /**
  * Translates a status of a call in which "no identity issued" can only mean the host (the streams).
  * The statuses were read from SPIRE 1.15's `delegatedidentity/v1/service.go`.
@@ -20,7 +26,7 @@ export function saysNoIdentityIssued(error: unknown): boolean {
 export function fromSpireStatus(
   error: unknown,
   socketPath: string,
-  api: 'delegated identity' | 'Workload' = 'delegated identity',
+  api: 'delegated identity' | 'Workload' | 'entry' = 'delegated identity',
 ): HeraldError {
   if (!isServiceError(error))
     return new HeraldError('ERR_INTERNAL', 'a call to SPIRE failed unexpectedly', { cause: error })
@@ -30,10 +36,7 @@ export function fromSpireStatus(
       return /authorized delegate/i.test(details) ? delegateUnauthorized([], error) : hostUnregistered(error)
     case status.UNIMPLEMENTED:
       return new HeraldError('ERR_SPIRE_WRONG_SOCKET', `${socketPath} does not serve SPIRE's ${api} API`, {
-        hint:
-          api === 'Workload'
-            ? "give the agent's Workload API socket (socket_path), not its admin socket"
-            : "give the agent's admin socket (admin_socket_path), not its Workload API socket",
+        hint: socketHints[api],
         cause: error,
       })
     case status.UNAVAILABLE:
