@@ -208,7 +208,7 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
     .addOption(
       new Option(
         '--isolation <kind>',
-        'what separates workloads from the host and from each other: thread, or process, one of the operating system for each cell, with no permission that its workload was not granted (about 65 MiB each). An entry herald:cell of the workload may ask for a process too (default: thread)',
+        'what separates workloads from the host and from each other: thread, or process, one of the operating system for each cell, with no permission that its workload was not granted (about 35 MiB each). An entry herald:cell of the workload may ask for a process too (default: thread)',
       ).choices(['thread', 'process'] satisfies CellIsolation[]),
     )
     .addOption(

@@ -217,9 +217,11 @@ test('--wait waits for a host that fits; Ctrl-C ends it with 130 and without a w
   assert.equal(exitCode, 130)
   assert.doesNotMatch(stderr, /ERR_/)
   const deployed = house.json('deploy', '-f', file, '--wait')
-  const late = await house.host('host-late', '--label', 'zone=z8', '--cpu-limit', '500')
+  const late = await house.host('host-late', '--label', 'zone=z8', '--cpu-limit', '500', '--isolation', 'process')
   assert.deepEqual(hostsOf(await deployed), ['host-late'])
   const described = (await house.run('describe', 'workload', 'late')).stdout
+  assert.match(described, /^default +late .* process /m)
+  assert.match(described, /^default\/late .* process /m)
   assert.match(described, /^cpu limit +500m for each cell; they have slept \d+\.\d s because of it$/m)
   assert.equal((await house.json('host', 'drain', 'host-late', '--force')).left, true)
   assert.equal((await late.herald.exited).exitCode, 0)

@@ -129,7 +129,9 @@ export class Descriptor {
     if (this.#flags.write !== true && this.#flags.mutateDirectory !== true) throw 'not-permitted'
     translating(() => {
       const { atimeNs, mtimeNs } = this.#stat()
-      fs.futimesSync(this.#file.fd, timestampSeconds(access, atimeNs), timestampSeconds(modification, mtimeNs))
+      // By its path: futimes is not to be had in a process with permissions.
+      const file = entryPath(this.#file.fd, undefined)
+      fs.utimesSync(file, timestampSeconds(access, atimeNs), timestampSeconds(modification, mtimeNs))
     })
   }
 
@@ -178,7 +180,7 @@ export class Descriptor {
       (resolved) => {
         const stats = statOf(resolved)
         const times = [timestampSeconds(access, stats.atimeNs), timestampSeconds(modification, stats.mtimeNs)] as const
-        if (resolved.name === undefined) fs.futimesSync(resolved.directoryFd, ...times)
+        if (resolved.name === undefined) fs.utimesSync(entryPath(resolved.directoryFd, undefined), ...times)
         else fs.lutimesSync(entryPath(resolved.directoryFd, resolved.name), ...times)
       },
       flags.symlinkFollow,

@@ -3,6 +3,8 @@ export type FilesystemErrorCode = (typeof byErrno)[keyof typeof byErrno]
 
 const byErrno = {
   EACCES: 'access',
+  /** Of Node's permission model. */
+  ERR_ACCESS_DENIED: 'access',
   EAGAIN: 'would-block',
   EALREADY: 'already',
   EBADF: 'bad-descriptor',

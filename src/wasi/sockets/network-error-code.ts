@@ -25,6 +25,8 @@ export type NetworkErrorCode =
 
 const byErrno: Readonly<Record<string, NetworkErrorCode>> = {
   EACCES: 'access-denied',
+  /** Of Node's permission model. */
+  ERR_ACCESS_DENIED: 'access-denied',
   EPERM: 'access-denied',
   EINVAL: 'invalid-argument',
   ETIMEDOUT: 'timeout',

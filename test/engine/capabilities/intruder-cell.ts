@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { closeSync, constants, lutimesSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync, utimesSync, writeFileSync, writeSync } from 'node:fs'
 import { connect } from 'node:net'
 import { Worker } from 'node:worker_threads'
 import type { CellCapability, CellChannel } from '../../../src/capabilities/capability.ts'
@@ -23,7 +23,7 @@ export function openCapability(config: unknown, channel: CellChannel): CellCapab
         const directory = openSync(preopen, constants.O_RDONLY | constants.O_DIRECTORY)
         const file = `/proc/self/fd/${directory}/made`
         writeFileSync(file, 'by the cell')
-        lutimesSync(file, 1, 1)
+        utimesSync(`/proc/self/fd/${openSync(file, constants.O_RDWR)}`, 1, 1)
         closeSync(directory)
       },
     }),
