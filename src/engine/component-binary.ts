@@ -1,7 +1,10 @@
-import { type WitField, type WitFunction, type WitType, WitTypes, witPrimitives } from '../wit/wit-type.ts'
+import { type WitFunction, WitTypes } from '../wit/wit-type.ts'
 import { checkName } from './component-name.ts'
+import { type Definition, emptyShape, outer, type Shape, type Signature, signatureOf } from './component-shape.ts'
+import { maxNesting, TypeReader } from './component-types.ts'
 import { type CoreModuleFacts, readCoreModule } from './core-module.ts'
 import type { WitInterface } from './engine.ts'
+import { readExtern, readExternName, readSort } from './extern-name.ts'
 import { WasmFormatError, WasmReader } from './wasm-reader.ts'
 
 export type ComponentFactsOfBinary = {
@@ -20,20 +23,6 @@ export type InterfaceSignatures = {
   /** Imports that only give names to types: nothing has to be served. */
   readonly typesOnly: readonly string[]
 }
-
-/** What one instance type or instance offers. */
-type Shape = {
-  readonly functions: Map<string, Signature | undefined>
-  readonly instances: Map<string, Shape>
-  readonly types: Map<string, Definition>
-}
-
-type Signature = Omit<WitFunction, 'name'>
-
-/** One entry of an index space of types; `undefined`: of no interest here. */
-type Definition = { shape: Shape } | { type: WitType } | { signature: Signature } | undefined
-
-const maxNesting = 32
 
 /**
  * Imports, exports and their functions, straight from a component's bytes (component model, Binary.md). It reads types and names
@@ -78,14 +67,7 @@ function toSignatures(shape: Shape): Map<string, WitFunction[]> {
   return new Map([...shape.instances].map(([name, instance]) => [name, named(instance)]))
 }
 
-function emptyShape(): Shape {
-  return { functions: new Map(), instances: new Map(), types: new Map() }
-}
-
 type Found = { coreModules: CoreModuleFacts[]; usesAsync: boolean; depth: number; readonly types: WitTypes }
-
-const resource: Definition = { type: { kind: 'unsupported', what: 'a resource' } }
-const primitives: readonly WitType[] = witPrimitives.map((kind) => ({ kind }))
 
 class ComponentReader {
   readonly imported = emptyShape()
@@ -94,6 +76,7 @@ class ComponentReader {
   readonly exported = emptyShape()
   readonly found: Found
   readonly #reader: WasmReader
+  readonly #typeReader: TypeReader
   readonly #types: Definition[] = []
   /** Index spaces of types of what this stands in, the outermost first; its own is the last. */
   readonly #scopes: readonly (readonly Definition[])[]
@@ -106,6 +89,7 @@ class ComponentReader {
   constructor(reader: WasmReader, found: Found, around: readonly (readonly Definition[])[]) {
     this.#reader = reader
     this.found = found
+    this.#typeReader = new TypeReader(found)
     this.#scopes = [...around, this.#types]
   }
 
@@ -157,7 +141,7 @@ class ComponentReader {
         each(() => this.#alias(section))
         return
       case 7:
-        each(() => this.#types.push(this.#type(section, this.#scopes, 0)))
+        each(() => this.#types.push(this.#typeReader.type(section, this.#scopes, 0)))
         return
       case 8:
         this.#canon(section)
@@ -176,7 +160,7 @@ class ComponentReader {
 
   #import(section: WasmReader): void {
     const { name, implemented } = readExtern(section)
-    const { sort, shape, definition } = this.#externDescription(section, this.#types)
+    const { sort, shape, definition } = this.#typeReader.externDescription(section, this.#types)
     if (sort === 1) {
       this.#functions.push(signatureOf(definition))
       this.imported.functions.set(name, signatureOf(definition))
@@ -193,7 +177,7 @@ class ComponentReader {
     const name = readExternName(section)
     const sort = readSort(section)
     const index = section.u32()
-    const ascribed = section.byte() === 1 ? this.#externDescription(section, this.#types) : undefined
+    const ascribed = section.byte() === 1 ? this.#typeReader.externDescription(section, this.#types) : undefined
     if (sort === 1) {
       const signature = signatureOf(ascribed?.definition) ?? this.#function(index)
       this.#functions.push(signature)
@@ -281,175 +265,8 @@ class ComponentReader {
     else if (sort === 4) this.#components.push(undefined)
     else if (sort === 5) this.#instances.push(shape ?? emptyShape())
   }
-
-  #externDescription(
-    section: WasmReader,
-    types: readonly Definition[],
-  ): { sort: number; shape?: Shape | undefined; definition?: Definition } {
-    const sort = section.byte()
-    switch (sort) {
-      case 0:
-        if (section.byte() !== 0x11) section.fail('unknown core description')
-        section.u32()
-        return { sort }
-      case 1:
-      case 4:
-        return { sort, definition: types[section.u32()] }
-      case 5: {
-        const definition = types[section.u32()]
-        return { sort, shape: shapeOf(definition), definition }
-      }
-      case 2:
-        if (section.byte() === 0) section.u32()
-        else this.#valueType(section, types)
-        return { sort }
-      case 3:
-        return { sort, definition: section.byte() === 0 ? types[section.u32()] : resource }
-      default:
-        return section.fail('unknown description')
-    }
-  }
-
-  /** One definition of a type; `scopes` are the index spaces around it, the nearest last. */
-  #type(section: WasmReader, scopes: readonly (readonly Definition[])[], nesting: number): Definition {
-    if (nesting > maxNesting) section.fail('types are nested too deeply')
-    const code = section.byte()
-    if (code === 0x41 || code === 0x42) return { shape: this.#declarations(section, scopes, nesting) }
-    const types = scopes.at(-1)!
-    if (code === 0x3f) {
-      section.byte()
-      if (section.byte() === 1) section.u32()
-      return resource
-    }
-    if (code === 0x40 || code === 0x43) return { signature: this.#signature(section, types, code === 0x43) }
-    return { type: this.found.types.make(this.#valueTypeDefinition(section, types, code)) }
-  }
-
-  #signature(section: WasmReader, types: readonly Definition[], isAsync: boolean): Signature {
-    if (isAsync) this.found.usesAsync = true
-    const params = this.#fields(section, types)
-    if (section.byte() === 0) return { params, result: this.#valueType(section, types), isAsync }
-    // Named results; nobody has them any more, and none is a function without a result.
-    const named = this.#fields(section, types)
-    const result: WitType | undefined =
-      named.length === 0 ? undefined : { kind: 'unsupported', what: 'more than one result' }
-    return { params, result, isAsync }
-  }
-
-  #fields(section: WasmReader, types: readonly Definition[]): WitField[] {
-    return many(section, () => ({ name: checkName(section.name()), type: this.#valueType(section, types) }))
-  }
-
-  #valueTypeDefinition(section: WasmReader, types: readonly Definition[], code: number): WitType {
-    const optional = () => (section.byte() === 1 ? this.#valueType(section, types) : undefined)
-    switch (code) {
-      case 0x72:
-        return { kind: 'record', fields: this.#fields(section, types) }
-      case 0x71: {
-        const cases = many(section, () => {
-          const name = checkName(section.name())
-          const type = optional()
-          if (section.byte() === 1) section.u32()
-          return { name, type }
-        })
-        return { kind: 'variant', cases }
-      }
-      case 0x70:
-        return { kind: 'list', element: this.#valueType(section, types) }
-      case 0x6b:
-        return { kind: 'option', some: this.#valueType(section, types) }
-      case 0x67:
-        this.#valueType(section, types)
-        section.u32()
-        return { kind: 'unsupported', what: 'a list of fixed length' }
-      case 0x6f:
-        return { kind: 'tuple', items: many(section, () => this.#valueType(section, types)) }
-      case 0x6e:
-      case 0x6d: {
-        const names = many(section, () => checkName(section.name()))
-        return { kind: code === 0x6e ? 'flags' : 'enum', names }
-      }
-      case 0x6a:
-        return { kind: 'result', ok: optional(), err: optional() }
-      case 0x69:
-      case 0x68:
-        section.u32()
-        return { kind: 'unsupported', what: 'a resource' }
-      case 0x66:
-      case 0x65:
-        this.found.usesAsync = true
-        optional()
-        return { kind: 'unsupported', what: code === 0x66 ? 'a stream' : 'a future' }
-      default:
-        if (code >= 0x64 && code <= 0x7f) return primitive(code)
-        return section.fail('unknown kind of type')
-    }
-  }
-
-  /** The declarations of a component or instance type, in an index space of their own. */
-  #declarations(section: WasmReader, around: readonly (readonly Definition[])[], nesting: number): Shape {
-    const shape = emptyShape()
-    const types: Definition[] = []
-    const instances: (Shape | undefined)[] = []
-    const scopes = [...around, types]
-    for (let n = section.u32(); n > 0; n--) {
-      const kind = section.byte()
-      if (kind === 1) types.push(this.#type(section, scopes, nesting + 1))
-      else if (kind === 2) {
-        const sort = readSort(section)
-        const target = section.byte()
-        const first = section.u32()
-        const definition =
-          target === 2 ? outer(scopes, first, section.u32()) : instances[first]?.types.get(checkName(section.name()))
-        if (sort === 3) types.push(definition)
-      } else if (kind === 3 || kind === 4) {
-        const name = readExternName(section)
-        const described = this.#externDescription(section, types)
-        if (described.sort === 3) types.push(described.definition)
-        else if (described.sort === 5) instances.push(described.shape)
-        if (kind === 3) continue
-        if (described.sort === 1) shape.functions.set(name, signatureOf(described.definition))
-        else if (described.sort === 3) shape.types.set(name, described.definition)
-        else if (described.sort === 5) shape.instances.set(name, described.shape ?? emptyShape())
-      } else section.fail('unknown declaration')
-    }
-    return shape
-  }
-
-  #valueType(section: WasmReader, types: readonly Definition[]): WitType {
-    const at = section.s33()
-    if (at === 0x64 - 0x80) this.found.usesAsync = true
-    if (at < 0) return primitive(at + 0x80)
-    const definition = types[at]
-    return definition !== undefined && 'type' in definition
-      ? definition.type
-      : { kind: 'unsupported', what: 'a type that cannot be read' }
-  }
 }
 
-function primitive(code: number): WitType {
-  return primitives[0x7f - code] ?? { kind: 'unsupported', what: 'an error context' }
-}
-
-function signatureOf(definition: Definition): Signature | undefined {
-  return definition !== undefined && 'signature' in definition ? definition.signature : undefined
-}
-
-function shapeOf(definition: Definition): Shape | undefined {
-  return definition !== undefined && 'shape' in definition ? definition.shape : undefined
-}
-
-function outer(scopes: readonly (readonly Definition[])[], up: number, index: number): Definition {
-  return scopes.at(-1 - up)?.[index]
-}
-
-function many<T>(section: WasmReader, read: () => T): T[] {
-  const all: T[] = []
-  for (let n = section.u32(); n > 0; n--) all.push(read())
-  return all
-}
-
-/** @returns whether all of them are known here */
 function readCanonOptions(section: WasmReader): boolean {
   for (let n = section.u32(); n > 0; n--) {
     const option = section.byte()
@@ -475,33 +292,4 @@ function readCoreInstance(section: WasmReader): void {
       section.u32()
     }
   } else section.fail('unknown kind of core instance')
-}
-
-function readSort(section: WasmReader): number {
-  const sort = section.byte()
-  if (sort === 0) section.byte()
-  return sort
-}
-
-function readExternName(section: WasmReader): string {
-  return readExtern(section).name
-}
-
-/** A name, and with kind 2 what is said of it: Binary.md, "Import and Export Definitions". */
-function readExtern(section: WasmReader): { name: string; implemented?: string } {
-  const kind = section.byte()
-  if (kind > 2) section.fail('unknown kind of name')
-  const name = checkName(section.name())
-  if (kind < 2) return { name }
-  let implemented: string | undefined
-  for (let n = section.u32(); n > 0; n--) {
-    const said = section.byte()
-    const value = checkName(section.name())
-    if (said !== 0 || implemented !== undefined)
-      section.fail(
-        `the name ${JSON.stringify(name)} has ${said === 2 ? 'an external-id' : 'something said of it'} that is not known here`,
-      )
-    implemented = value
-  }
-  return implemented === undefined ? { name } : { name, implemented }
 }
