@@ -20,6 +20,7 @@ const titles: Readonly<Record<string, string>> = {
   identity: 'Identity',
   egress: 'Signed requests',
   renewal: 'Renewal',
+  'renewal-on-spire': 'Ten thousand identities on SPIRE',
 }
 
 type Explanation = { readonly of: RegExp; readonly why: string }

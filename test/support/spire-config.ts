@@ -14,6 +14,8 @@ export interface SpireLayout {
   readonly workloadSocketPath: string
   readonly adminSocketPath: string
   readonly issuer: string
+  readonly cacheReloadInterval: string
+  readonly svidCacheSize?: number | undefined
   /** Of the bundle endpoint, if there is one. */
   readonly bundlePort?: number | undefined
 }
@@ -30,7 +32,7 @@ server {
   ca_ttl = "${layout.caTtl}"
   default_jwt_svid_ttl = "${layout.defaultJwtSvidTtl}"
   jwt_issuer = "${layout.issuer}"
-  experimental { cache_reload_interval = "100ms" }
+  experimental { cache_reload_interval = "${layout.cacheReloadInterval}" }
   ${layout.bundlePort === undefined ? '' : bundleEndpoint(layout.bundlePort)}
 }
 plugins {
@@ -43,6 +45,10 @@ plugins {
 
 function bundleEndpoint(port: number): string {
   return `federation { bundle_endpoint { address = "127.0.0.1" port = ${port} profile "https_spiffe" {} } }`
+}
+
+function svidCaches(size: number): string {
+  return `x509_svid_cache_max_size = ${size}\n  jwt_svid_cache_max_size = ${size}`
 }
 
 export function agentConfig(layout: SpireLayout): string {
@@ -58,6 +64,7 @@ agent {
   admin_socket_path = "${layout.adminSocketPath}"
   authorized_delegates = ${JSON.stringify(layout.authorizedDelegates)}
   insecure_bootstrap = true
+  ${layout.svidCacheSize === undefined ? '' : svidCaches(layout.svidCacheSize)}
   experimental { sync_interval = "${layout.syncInterval}" }
 }
 plugins {

@@ -25,6 +25,10 @@ export interface SpireOptions {
   readonly oidc?: boolean
   /** Whether the agent runs from the beginning; default true. Without it the admin socket is absent until `startAgent()`. */
   readonly agent?: boolean
+  /** A Go duration, default `100ms`: how often the server reads its entries for agents (SPIRE's own default is 5 s). */
+  readonly cacheReloadInterval?: string
+  /** How many SVIDs of either kind the agent keeps for components; default SPIRE's own, 1,000. */
+  readonly svidCacheSize?: number
   /** Whether its server serves its bundle by `https_spiffe`; default false. */
   readonly bundleEndpoint?: boolean
   /** A Go duration, default `1s`: how often the agent asks the server for its entries (SPIRE's own default is 5 s). */
@@ -116,6 +120,8 @@ export async function startSpire(options: SpireOptions = {}): Promise<Spire> {
     caTtl: options.caTtl ?? '24h',
     authorizedDelegates: options.authorizedDelegates ?? [hostSpiffeId],
     syncInterval: options.syncInterval ?? '1s',
+    cacheReloadInterval: options.cacheReloadInterval ?? '100ms',
+    svidCacheSize: options.svidCacheSize,
     serverSocketPath: join(directory, 'server', 'api.sock'),
     workloadSocketPath: join(directory, 'agent-public', 'api.sock'),
     adminSocketPath: join(directory, 'agent-admin', 'admin.sock'),
