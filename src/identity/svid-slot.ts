@@ -171,10 +171,7 @@ export class SvidSlot {
     this.#held = usable
     this.#refusal = undefined
     this.#failedRenewals = 0
-    // Whoever waits goes on first.
-    setImmediate(() => {
-      if (this.#held === usable) this.#scheduleRenewal(issuedAtMs, lifetimeMs, usableUntilMs, isSame)
-    })
+    this.#scheduleRenewal(issuedAtMs, lifetimeMs, usableUntilMs, isSame)
     if (replaced !== undefined && !isSame) onChange({ kind: 'renewed', ...usable })
     return usable
   }
