@@ -35,7 +35,7 @@ scrapers only.
 | path | answer |
 |---|---|
 | \`GET /livez\` | 200 while the event loops of the control thread and of every ingress thread turn (2 s), and every cell that had to be ended has ended (10 s); else 503. A guest that does not yield is no failure: its cell is ended and started anew. |
-| \`GET /readyz\` | 200 once HTTP takes requests and the workloads of \`-f\` serve and, with \`--nats\`, NATS was connected once; 503 before, and from SIGTERM on. A later loss of NATS or SPIRE does not make it unready: what runs goes on serving. |
+| \`GET /readyz\` | 200 once HTTP takes requests and the workloads of \`-f\` serve and, with \`--nats\`, NATS was connected once; 503 before, from SIGTERM on, and while another host with the same \`--host-id\` that was started before is on the lattice: this one then answers nothing there and takes no work (\`control.silent\` in its log). A later loss of NATS or SPIRE does not make it unready: what runs goes on serving. |
 | \`GET /metrics\` | the metrics below, in the text format of Prometheus |
 
 The first two answer JSON, \`{"status": …, "reasons": […]}\`. Give the probe of \`/livez\` a \`timeoutSeconds\` of 3.
