@@ -8,8 +8,11 @@ import { type Load, loadWithWrk } from './wrk.ts'
 type Entry = {
   readonly name: string
   readonly program: ContenderProgram
-  /** `hello`: GET, 32 connections; `body`: POST of 1 MiB that comes back, 4 connections. */
-  readonly load: 'hello' | 'body'
+  /**
+   * `hello`: GET, 32 connections, each asks as soon as it has its answer; `paced`: the same, but each waits 2 ms, so that all have as many requests
+   * to answer; `body`: POST of 1 MiB that comes back, 4 connections.
+   */
+  readonly load: 'hello' | 'paced' | 'body'
 }
 
 const noWasmtime =
@@ -57,6 +60,9 @@ export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {
     ...(await peer('an instance per request', 1)),
     ...(await peer('instances reused', 1)),
     ...(await peer('instances reused', 2)),
+    { name: 'bare, paced', program: ownProgram('bare', 1), load: 'paced' },
+    { name: 'herald, paced', program: ownProgram('direct', 1, guest), load: 'paced' },
+    { name: 'herald, ingress, paced', program: ownProgram('ingress', 1, guest), load: 'paced' },
     { name: 'herald, JavaScript', program: ownProgram('direct', 1, javascript), load: 'hello' },
     { name: 'jco serve, JavaScript', program: jcoProgram(javascript), load: 'hello' },
     { name: 'bare, 1 MiB', program: ownProgram('bare', 1), load: 'body' },
@@ -126,6 +132,13 @@ export const run: BenchRun = async ({ rounds, secondsPerRound, say }) => {
     ratio('hello over wasmtime serve with an instance per request, its default', ['herald', fresh], rate),
     ratio('p99 over bare', ['herald', 'bare'], p99, atMost(1.5)),
     ratio('p99 behind the ingress over bare', ['herald, ingress', 'bare'], p99, atMost(1.5)),
+    ratio('p99 over bare, as many requests for both', ['herald, paced', 'bare, paced'], p99, atMost(1.5)),
+    ratio(
+      'p99 behind the ingress over bare, as many requests for both',
+      ['herald, ingress, paced', 'bare, paced'],
+      p99,
+      atMost(1.5),
+    ),
     ratio('JavaScript component over jco serve', ['herald, JavaScript', 'jco serve, JavaScript'], rate, atLeast(5)),
     ratio('1 MiB through the guest over bare', ['herald, 1 MiB', 'bare, 1 MiB'], rate, atLeast(0.6)),
     ratio(
@@ -163,7 +176,12 @@ async function measureRounds(
   const samples = new Map<string, Load[]>(entries.map(({ name }) => [name, []]))
   const measure = async (entry: Entry, seconds: number): Promise<Load> => {
     const body = entry.load === 'body'
-    const load = await loadWithWrk(contenders.get(entry)!.port, { seconds, post: body, connections: body ? 4 : 32 })
+    const load = await loadWithWrk(contenders.get(entry)!.port, {
+      seconds,
+      post: body,
+      connections: body ? 4 : 32,
+      ...(entry.load === 'paced' && { pauseMs: 2 }),
+    })
     if (load.failed > 0) throw new Error(`${entry.name}: ${load.failed} of ${load.requests} answers were wrong`)
     return load
   }
