@@ -73,6 +73,8 @@ export const run: BenchRun = async ({ minutes, say }) => {
     void askAgentInfo(spire.adminSocketPath, { signal: AbortSignal.timeout(5_000) }).then((agent) => {
       const ageS = agent?.lastSync && (Date.now() - agent.lastSync.getTime()) / 1000
       say(`${firstMs.length} first tokens, ${waitedInVain} waits in vain, last sync ${ageS?.toFixed(0) ?? '?'} s ago`)
+      const complaint = lastComplaint(spire.agentLogs())
+      if (complaint !== undefined) say(`the agent: ${complaint}`)
     })
   }, 15_000)
   const coldS = await secondsOf(async () => {
@@ -222,4 +224,9 @@ async function spentBy(pids: Pids): Promise<Spent> {
     return [program, { cpuS, rssMiB: (await rssBytes([pids[program]])) / 2 ** 20 }] as const
   })
   return Object.fromEntries(await Promise.all(each)) as unknown as Spent
+}
+
+function lastComplaint(log: string): string | undefined {
+  const at = Math.max(log.lastIndexOf('level=error'), log.lastIndexOf('level=warning'))
+  return at === -1 ? undefined : log.slice(at, log.indexOf('\n', at)).slice(0, 400)
 }
