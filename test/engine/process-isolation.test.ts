@@ -63,7 +63,9 @@ describe('cells in processes of their own', () => {
     assert.equal(readFileSync(`/proc/${pid}/environ`, 'utf8'), '')
     assert.equal(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8').trim(), '1000')
     for (const descriptor of readdirSync(`/proc/${pid}/fd`)) {
-      const target = readlinkSync(`/proc/${pid}/fd/${descriptor}`)
+      const target = linkOf(`/proc/${pid}/fd/${descriptor}`)
+      // Closed in the meantime.
+      if (target === '') continue
       assert.match(target, /^(\/dev\/null|anon_inode:.*|pipe:.*|socket:.*)$/, `descriptor ${descriptor}`)
       // What is inherited lies where the host put it: three pipes, as sockets. What is behind a number above is the process's own.
       if (/^(socket|pipe):/.test(target) && Number(descriptor) > 3) {
@@ -137,16 +139,6 @@ describe('cells in processes of their own', () => {
     controller.abort()
     await assert.rejects(gone)
     await until(() => cell.metrics().inFlight === 0, 'the guest was ended')
-  })
-
-  test('end with the engine, the spare one too', async () => {
-    await using other = testEngine({ isolation: 'process' })
-    const before = new Set(childrenOf(process.pid))
-    await other.startCell(cellSpec(component(bytes)), { signal: signal() })
-    await until(() => childrenOf(process.pid).filter((pid) => !before.has(pid)).length === 2, 'a spare one is there')
-    const made = childrenOf(process.pid).filter((pid) => !before.has(pid))
-    await other[Symbol.asyncDispose]()
-    assert.deepEqual(made.filter(alive), [])
   })
 
   test('say why they cannot start', async () => {
@@ -239,6 +231,16 @@ describe('cells in processes of their own', () => {
     await then(cell)
     return outcomes
   }
+})
+
+test('processes end with their engine, the spare one too', async () => {
+  await using other = testEngine({ isolation: 'process' })
+  const before = new Set(childrenOf(process.pid))
+  await other.startCell(cellSpec(component(await faultsComponent())), { signal: signal() })
+  await until(() => childrenOf(process.pid).filter((pid) => !before.has(pid)).length === 2, 'a spare one is there')
+  const made = childrenOf(process.pid).filter((pid) => !before.has(pid))
+  await other[Symbol.asyncDispose]()
+  assert.deepEqual(made.filter(alive), [])
 })
 
 test('a host that is killed leaves no process behind, not even one whose guest loops', async () => {
