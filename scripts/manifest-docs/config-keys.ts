@@ -509,7 +509,7 @@ export const configSections: readonly ConfigSection[] = [
       fallback: 'made of namespace and bucket',
     }),
   ]),
-  blobstoreSection('nats', {}, [...scopeKeys, replicas, storage]),
+  blobstoreSection('nats', {}, [...scopeKeys, replicas, storage, ...ownConnection('nats-audience', 'spiffe-id')]),
   blobstoreSection('in-memory', {}, [
     ...scopeKeys,
     store('max-bytes', 'largest container', { example: '1024', refused: '0', fallback: '`268435456`' }),

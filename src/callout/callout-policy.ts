@@ -41,6 +41,7 @@ const grantDocument = z.strictObject({
   publish: list,
   subscribe: list,
   keyvalue: list,
+  blobstore: list,
 })
 const policyDocument = z.strictObject({
   audience: text.default('nats'),
@@ -91,6 +92,14 @@ export function parseCalloutPolicy(source: string, file: string): CalloutPolicy 
       seen.add(pattern.shape)
       const subjects = (key: 'publish' | 'subscribe'): readonly string[] =>
         grant[key].map((subject, i) => at(place(key, i), () => parseGrantSubject(subject, pattern.names)))
+      const buckets = (key: 'keyvalue' | 'blobstore'): readonly string[] =>
+        grant[key].map((bucket, i) =>
+          at(place(key, i), () => {
+            const name = parseGrantSubject(bucket, pattern.names)
+            if (!/[.*>]/.test(name)) return name
+            throw new Error(`${JSON.stringify(bucket)} is no name of a bucket`)
+          }),
+        )
       const hostId = grant['host-id']
       if (hostId !== undefined && grant.as !== 'host') {
         throw invalid('host-id is for as: host', { where: document.locate(place('host-id'), 'key') })
@@ -103,13 +112,8 @@ export function parseCalloutPolicy(source: string, file: string): CalloutPolicy 
           hostId: hostId === undefined ? '*' : at(place('host-id'), () => parseGrantSubject(hostId, pattern.names)),
           publish: subjects('publish'),
           subscribe: subjects('subscribe'),
-          keyvalue: grant.keyvalue.map((bucket, i) =>
-            at(place('keyvalue', i), () => {
-              const name = parseGrantSubject(bucket, pattern.names)
-              if (!/[.*>]/.test(name)) return name
-              throw new Error(`${JSON.stringify(bucket)} is no name of a bucket`)
-            }),
-          ),
+          keyvalue: buckets('keyvalue'),
+          blobstore: buckets('blobstore'),
         },
       }
     }),

@@ -11,6 +11,8 @@ export type GrantedSubjects = {
   readonly subscribe: readonly string[]
   /** Buckets of JetStream that it may read, write and make. */
   readonly keyvalue: readonly string[]
+  /** The same of objects; and these it may delete. */
+  readonly blobstore: readonly string[]
 }
 
 /**
@@ -44,9 +46,12 @@ export function subjectsOf(
   const filled = (subject: string): string => subject.replace(/\{([^{}]+)\}/g, (_, name: string) => captured.get(name)!)
   const id = filled(hostId)
   const ofRole = roles[role](id)
-  const buckets = granted.keyvalue.map(filled)
+  const buckets = [
+    ...granted.keyvalue.map(filled).flatMap(bucketSubjects),
+    ...granted.blobstore.map(filled).flatMap(objectBucketSubjects),
+  ]
   return {
-    publish: [...ofRole.publish, ...granted.publish.map(filled), ...buckets.flatMap(bucketSubjects)],
+    publish: [...ofRole.publish, ...granted.publish.map(filled), ...new Set(buckets)],
     subscribe: [...ofRole.subscribe, ...granted.subscribe.map(filled), `${inboxPrefixOf(spiffeId)}.>`],
     answers: ofRole.subscribe.length + granted.subscribe.length > 0,
   }
@@ -80,7 +85,17 @@ const roles: Readonly<Record<GrantedSubjects['role'], (hostId: string) => Subjec
 
 /** What the client of src/lattice/kv-bucket.ts asks of JetStream for one bucket. */
 function bucketSubjects(bucket: string): readonly string[] {
-  const stream = `KV_${bucket}`
+  return [...streamSubjects(`KV_${bucket}`), `$KV.${bucket}.>`]
+}
+
+/** The same of src/lattice/object-bucket.ts. Removed objects are purged. */
+function objectBucketSubjects(bucket: string): readonly string[] {
+  const stream = `OBJ_${bucket}`
+  const removal = [`$JS.API.STREAM.PURGE.${stream}`, `$JS.API.STREAM.DELETE.${stream}`]
+  return [...streamSubjects(stream), ...removal, `$O.${bucket}.>`]
+}
+
+function streamSubjects(stream: string): readonly string[] {
   return [
     '$JS.API.INFO',
     `$JS.API.STREAM.CREATE.${stream}`,
@@ -95,6 +110,5 @@ function bucketSubjects(bucket: string): readonly string[] {
     `$JS.API.CONSUMER.INFO.${stream}.>`,
     `$JS.API.CONSUMER.MSG.NEXT.${stream}.>`,
     `$JS.FC.${stream}.>`,
-    `$KV.${bucket}.>`,
   ]
 }

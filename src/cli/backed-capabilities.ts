@@ -63,7 +63,7 @@ export function createBackedCapabilities({
     createLoggingCapability({ log }),
     createKeyvalueCapability({ log, lattice, openOwn, allowedHostPaths }),
     createMessagingCapability({ log, lattice, openOwn, tracer, onTraffic }),
-    createBlobstoreCapability({ log, clock, fetch, svids, lattice, allowedHostPaths }),
+    createBlobstoreCapability({ log, clock, fetch, svids, lattice, openOwn, allowedHostPaths }),
     createSecretsCapability({ log, allowedHostPaths }),
     createCallsCapability({
       svids,

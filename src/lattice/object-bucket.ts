@@ -1,7 +1,7 @@
 import { DiscardPolicy, type NatsConnection, NatsError, type ObjectStore, StorageType } from 'nats'
 import { HeraldError } from '../errors/herald-error.ts'
 import { fromNatsError } from './nats-errors.ts'
-import { deleteObject, forClient, readObject, writeObject } from './object-pieces.ts'
+import { deleteObject, forClient, listObjects, readObject, writeObject } from './object-pieces.ts'
 
 export type ObjectFacts = { readonly name: string; readonly size: number; readonly modifiedAt: Date }
 
@@ -103,8 +103,7 @@ export async function openObjectBucket(
         await deleteObject(await live(timeoutMs), name, info)
         return true
       }),
-    list: () =>
-      attempt('list', async () => (await (await store()).list()).filter(({ deleted }) => !deleted).map(toFacts)),
+    list: () => attempt('list', async () => listObjects(await live(timeoutMs), name)),
     destroy: () =>
       attempt('delete', async () => {
         await (await store()).destroy()

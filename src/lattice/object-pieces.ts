@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { headers, type NatsConnection, nuid, type ObjectInfo, type ObjectStore } from 'nats'
+import { consumerOpts, headers, type NatsConnection, nuid, type ObjectInfo, type ObjectStore } from 'nats'
 import { HeraldError } from '../errors/herald-error.ts'
 
 // The object store of JetStream (NATS ADR-20) a piece at a time. The client of nats 2.29 holds what a slow reader has not read yet, all of it, and
@@ -122,6 +122,32 @@ export async function deleteObject(connection: NatsConnection, bucket: string, i
   await publishMeta(connection, bucket, { name, nuid: id, size: 0, chunks: 0, digest: '', deleted: true })
   const manager = await connection.jetstreamManager({ checkAPI: false })
   await manager.streams.purge(`OBJ_${bucket}`, { filter: chunkSubject(bucket, id) })
+}
+
+/** Not by the client, which asks for the names of all streams to find this one. @throws what the client throws */
+export async function listObjects(
+  connection: NatsConnection,
+  bucket: string,
+): Promise<{ readonly name: string; readonly size: number; readonly modifiedAt: Date }[]> {
+  const options = consumerOpts()
+  options.bindStream(`OBJ_${bucket}`)
+  options.orderedConsumer()
+  options.deliverLastPerSubject()
+  const last = await connection.jetstream().subscribe(`$O.${bucket}.M.>`, options)
+  const found: { name: string; size: number; modifiedAt: Date }[] = []
+  try {
+    const { num_pending, delivered } = await last.consumerInfo()
+    if (num_pending === 0 && delivered.consumer_seq === 0) return found
+    for await (const message of last) {
+      const { name, size, deleted } = message.json<ObjectInfo>()
+      const modifiedAt = new Date(message.info.timestampNanos / 1e6)
+      if (!deleted) found.push({ name, size, modifiedAt })
+      if (message.info.pending === 0) break
+    }
+    return found
+  } finally {
+    last.unsubscribe()
+  }
 }
 
 type Meta = {

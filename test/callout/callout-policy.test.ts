@@ -43,6 +43,15 @@ test('a bucket of the keyvalue store is exactly that bucket', () => {
   )
 })
 
+test('a bucket of the blobstore is exactly that bucket, with what it takes to remove objects', () => {
+  const { publish } = permitted(parse({ ...grant, blobstore: ['letters'] }), 'spiffe://example.org/a')
+  assert.ok(publish.includes('$O.letters.>') && publish.includes('$JS.API.STREAM.PURGE.OBJ_letters'))
+  assert.deepEqual(
+    publish.filter((subject) => !/[._]letters(\.|$)/.test(subject)),
+    ['$JS.API.INFO'],
+  )
+})
+
 test('the grant that names a SPIFFE ID exactly counts before patterns; of several patterns none does', () => {
   const policy = parse(
     { ...grant, 'spiffe-id': 'spiffe://example.org/{team}/api', account: 'T' },

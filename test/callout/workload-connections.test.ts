@@ -1,15 +1,20 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { createBlobstoreCapability } from '../../src/capabilities/blobstore/blobstore-capability.ts'
+import { natsContainers } from '../../src/capabilities/blobstore/nats-containers.ts'
+import type { Capability } from '../../src/capabilities/capability.ts'
 import { createKeyvalueCapability } from '../../src/capabilities/keyvalue/keyvalue-capability.ts'
 import { createMessagingCapability } from '../../src/capabilities/messaging/messaging-capability.ts'
-import { ownLattices } from '../../src/capabilities/own-lattice.ts'
+import { type OpenOwnLattice, ownLattices } from '../../src/capabilities/own-lattice.ts'
 import { natsConnections } from '../../src/cli/nats-connections.ts'
 import { systemClock as clock } from '../../src/clock/clock.ts'
+import { isHeraldError } from '../../src/errors/herald-error.ts'
 import { createSpireAuthority } from '../../src/identity/spire/spire-authority.ts'
 import { createSvidSource } from '../../src/identity/svid-source.ts'
 import type { Lattice } from '../../src/lattice/lattice.ts'
 import type { Subject } from '../../src/lattice/subjects.ts'
 import { type CapabilityHouse, openCapabilityHouse } from '../capabilities/capability-house.ts'
+import { componentFacts } from '../identity/component-facts-sample.ts'
 import { until, within } from '../lattice/lattice-test-setup.ts'
 import { type CalloutHouse, startCalloutHouse } from './callout-house.ts'
 
@@ -23,6 +28,8 @@ describe('workloads that connect to NATS with their own SVIDs, by real SPIRE and
   let callout: CalloutHouse
   let house: CapabilityHouse
   let echoEntry: string
+  let openOwn: OpenOwnLattice
+  let blobstore: Capability
   before(async () => {
     callout = cleanup.use(
       await startCalloutHouse({
@@ -31,6 +38,7 @@ describe('workloads that connect to NATS with their own SVIDs, by real SPIRE and
           grants: [
             { 'spiffe-id': carts, account: 'HERALD', keyvalue: ['carts'] },
             { 'spiffe-id': echo, account: 'HERALD', publish: ['out.>'], subscribe: ['echo.>'] },
+            { 'spiffe-id': 'spiffe://example.org/blobs/{name}', account: 'HERALD', blobstore: ['{name}'] },
             { 'spiffe-id': peerId, account: 'HERALD', publish: ['echo.>'], subscribe: ['out.>', 'other.>'] },
           ],
         },
@@ -39,13 +47,18 @@ describe('workloads that connect to NATS with their own SVIDs, by real SPIRE and
     const { spire, nats } = callout
     await spire.createEntry({ spiffeId: carts, selectors: ['wasmcloud:component:keyvalue-c'] })
     echoEntry = await spire.createEntry({ spiffeId: echo, selectors: ['wasmcloud:component:messaging-c'] })
+    for (const name of ['first', 'second']) {
+      const selectors = [`wasmcloud:component:${name}`]
+      await spire.createEntry({ spiffeId: `spiffe://example.org/blobs/${name}`, selectors })
+    }
     house = await openCapabilityHouse((log) => {
       const authority = cleanup.use(createSpireAuthority({ adminSocketPath: spire.adminSocketPath, clock, log }))
       const svids = cleanup.use(createSvidSource({ authority, clock, log }))
       const connect = natsConnections({ nats: [nats.url] }, { log })
-      const openOwn = ownLattices({ svids, connect, clock, log })
+      openOwn = ownLattices({ svids, connect, clock, log })
       // The host itself has no way to NATS here: whatever works is the workload's own.
       const lattice = (): Lattice => assert.fail('the connection of the host was used')
+      blobstore = createBlobstoreCapability({ log, clock, fetch, svids, lattice, openOwn, allowedHostPaths: [] })
       return [
         createKeyvalueCapability({ log, lattice, openOwn, allowedHostPaths: [] }),
         createMessagingCapability({ log, lattice, openOwn }),
@@ -74,6 +87,45 @@ describe('workloads that connect to NATS with their own SVIDs, by real SPIRE and
       interfaces: [keyvalue('others')],
     })
     assert.notEqual((await thief.get('/set', { bucket: 'others', key: 'a', value: 'x' })).status, 200)
+  })
+
+  test('a blobstore reaches the bucket of the grant, and the server keeps it from the others', async () => {
+    const create = { replicas: 1, storage: 'memory' } as const
+    const containersOf = (componentName: string) =>
+      natsContainers(openOwn(componentFacts({ componentName }), { audience: 'nats', spiffeId: undefined }), create)
+    await using first = containersOf('first')
+    const container = await first.create('first')
+    const pieces = [Buffer.alloc(200_000, 7), Buffer.from('end')]
+    await container.write('a', async () => pieces.shift())
+    await container.write('b', async () => undefined)
+    assert.deepEqual((await container.list()).toSorted(), ['a', 'b'])
+    const reading = await container.read('a', { start: 199_999, end: 200_003 })
+    const read: Uint8Array[] = []
+    for (let next = await reading?.next(); next !== undefined; next = await reading?.next()) read.push(next)
+    assert.equal(Buffer.concat(read).toString('latin1'), '\u0007end')
+    await container.delete('b')
+    assert.equal(await container.info('b'), undefined)
+    // Whatever its host lets it ask: NATS does not answer.
+    await using second = containersOf('second')
+    await second.create('second')
+    await assert.rejects(second.open('first'), (error) => isHeraldError(error) && /^ERR_LATTICE_/.test(error.code))
+    await assert.rejects(second.remove('first'), (error) => isHeraldError(error) && /^ERR_LATTICE_/.test(error.code))
+    assert.equal((await container.info('a'))?.size, 200_003)
+    await first.remove('first')
+    assert.equal(await first.open('first'), undefined)
+  })
+
+  test('an entry of wasi:blobstore with nats-audience makes that connection', async () => {
+    const entry = { namespace: 'wasi', package: 'blobstore', version: '0.2.0-draft', name: undefined }
+    const config = { backend: 'nats', 'nats-audience': 'nats' }
+    const before = callout.serviceLog().length
+    const facts = componentFacts({ componentName: 'first' })
+    const interfaces = ['blobstore', 'container', 'types']
+    const binding = await blobstore.configure(facts, [{ ...entry, interfaces, config }], within(20_000))
+    await until('it is let in', () =>
+      callout.serviceLog().slice(before).includes('"audit.nats.granted","spiffeId":"spiffe://example.org/blobs/first"'),
+    )
+    binding.release()
   })
 
   test('messages come and go by the grant of the component, and end when its entry is deleted', async () => {

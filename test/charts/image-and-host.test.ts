@@ -309,6 +309,7 @@ test('with the callout service of the chart the host gets into NATS by its SVID,
   const [httpPort, healthPort, consolePort] = [await freePort(), await freePort(), await freePort()]
   const objects = await chart.template({
     ...calloutValues,
+    natsCallout: { ...(calloutValues.natsCallout as object), health: { port: await freePort() } },
     host: { http: { port: httpPort }, health: { port: healthPort } },
     nats: { config: { nats: { port: Number(new URL(nats.url).port) }, jetstream: { enabled: false }, merge } },
     spire: { workloadSocket: { fileName: 'api.sock' } },

@@ -35,7 +35,8 @@ for (const [name, values] of Object.entries(valueMatrix)) {
 }
 
 test('herald console understands every argument that is rendered, and is told the names of its Service', async () => {
-  for (const values of [valueMatrix['the operator beside NATS']!, valueMatrix.everything!]) {
+  const byCallout = valueMatrix['NATS by auth callout']!
+  for (const values of [valueMatrix['the operator beside NATS']!, byCallout, valueMatrix.everything!]) {
     const { args } = container(
       found(
         await chart.template(values),
@@ -52,6 +53,7 @@ test('herald console understands every argument that is rendered, and is told th
     const herald = join(import.meta.dirname, '../../bin/herald.js')
     const result = await runProgram(process.execPath, [herald, ...args])
     assert.match(result.output, /ERR_LATTICE_/)
+    assert.equal(args.includes('--own-spiffe-id=spiffe://example.org/console'), values === byCallout)
     assert.doesNotMatch(result.output, /ERR_USAGE/)
   }
 })
@@ -63,7 +65,9 @@ test('herald nats-callout understands the policy and every argument that are ren
     string
   >
   assert.equal(parseCalloutPolicy(policy, 'policy.yaml').grants.length, 1)
-  const { args } = container(found(objects, 'Deployment', 'rel-herald-callout'))
+  const callout = found(objects, 'Deployment', 'rel-herald-callout')
+  const { args } = container(callout)
+  assert.ok(args.includes('--health=:8081') && JSON.stringify(callout).includes('"path":"/readyz"'))
   const herald = join(import.meta.dirname, '../../bin/herald.js')
   const result = await runProgram(process.execPath, [herald, ...args])
   // It gets as far as a policy that is not there.

@@ -75,7 +75,12 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
     'runtime-operator': { enabled: true },
     host: { operatorFinalizer: true },
   },
-  'NATS by auth callout': { ...calloutValues, spire: { workloadSocket: { fileName: 'api.sock' } } },
+  'NATS by auth callout': {
+    ...calloutValues,
+    console: { enabled: true },
+    otlp: { endpoint: 'http://collector.observability:4318' },
+    spire: { workloadSocket: { fileName: 'api.sock' } },
+  },
   'NATS by auth callout, private agents': {
     ...calloutValues,
     ...sidecarValues,
@@ -310,11 +315,6 @@ export const refusedValues: readonly (readonly [what: string, values: Values, me
     'a callout service without NATS',
     { ...calloutValues, nats: { enabled: false }, workloads: { w: workload('w') } },
     /natsCallout\.enabled is true, but there is no NATS/,
-  ],
-  [
-    'a console that would have to show an SVID',
-    { ...calloutValues, console: { enabled: true } },
-    /lattice\.credentials\.kind is svid, and the console shows NATS no SVID/,
   ],
   [
     'a Secret beside SVIDs',

@@ -121,3 +121,18 @@ nats://{{ include "herald.natsName" . }}:{{ dig "config" "nats" "port" 4222 .Val
     {{- end }}
 {{- end }}
 {{- end }}
+
+{{- /* Egress rule of whoever sends telemetry, nothing without a collector. */ -}}
+{{- define "herald.otlpEgress" -}}
+{{- with .Values.otlp.endpoint -}}
+# The collector of OpenTelemetry.
+- to:
+    {{- if $.Values.networkPolicy.otlpPeers }}
+    {{- toYaml $.Values.networkPolicy.otlpPeers | nindent 4 }}
+    {{- else }}
+    - namespaceSelector: {}
+    {{- end }}
+  ports:
+    - {port: {{ regexFind ":[0-9]+(/|$)" . | trimPrefix ":" | trimSuffix "/" | default (ternary "443" "80" (hasPrefix "https:" .)) }}, protocol: TCP}
+{{- end }}
+{{- end }}

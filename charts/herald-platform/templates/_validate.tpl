@@ -40,9 +40,6 @@
 {{- if and (has $console.credentials.kind (list "lattice" "none")) $console.credentials.secretName -}}
 {{- fail (printf "console.credentials.secretName is set, but kind is %s: say whether the Secret holds creds, an nkey or a token" $console.credentials.kind) -}}
 {{- end -}}
-{{- if and $console.enabled (eq $console.credentials.kind "lattice") (eq $credentials.kind "svid") -}}
-{{- fail "lattice.credentials.kind is svid, and the console shows NATS no SVID: give it credentials of its own in console.credentials" -}}
-{{- end -}}
 {{- if and .Values.otlp.headersSecret (not .Values.otlp.endpoint) -}}
 {{- fail "otlp.headersSecret is set, but otlp.endpoint is empty: name the collector that the headers are for" -}}
 {{- end -}}

@@ -8,6 +8,7 @@ import type { Capability } from '../capability.ts'
 import { HeldCredentials } from '../credentials/held-credentials.ts'
 import type { LatticeSource } from '../lattice-source.ts'
 import { NamedEntries } from '../named-entries.ts'
+import type { OpenOwnLattice } from '../own-lattice.ts'
 import type { ContainerSource } from './blob-container.ts'
 import { BlobstoreBinding } from './blobstore-binding.ts'
 import { type BlobstoreEntry, blobstoreKeys, parseBlobstoreEntry } from './blobstore-config.ts'
@@ -24,13 +25,15 @@ export type BlobstoreCapabilityOptions = {
   readonly svids: Pick<SvidSource, 'open'>
   /** Default: none, so no containers of NATS, and entries without a backend are in memory. */
   readonly lattice?: LatticeSource | undefined
+  /** For entries with `nats-audience`; given wherever `lattice` is. */
+  readonly openOwn?: OpenOwnLattice | undefined
   /** Directories under which the containers of the backend filesystem may stand. */
   readonly allowedHostPaths: readonly string[]
 }
 
 /** `wasi:blobstore` 0.2.0-draft: one backend for each hostInterfaces entry, containers apart by namespace. */
 export function createBlobstoreCapability(options: BlobstoreCapabilityOptions): Capability {
-  const { log, lattice, allowedHostPaths } = options
+  const { log, lattice, openOwn, allowedHostPaths } = options
   const memory = new MemoryContainers()
   const open = new Set<BlobstoreBinding>()
 
@@ -44,7 +47,10 @@ export function createBlobstoreCapability(options: BlobstoreCapabilityOptions): 
         if (lattice === undefined) {
           throw entry.settings.refusal('this host has no NATS', 'start it with --nats, or choose another backend')
         }
-        return natsContainers(lattice('storage'), { replicas: entry.replicas, storage: entry.storage })
+        return natsContainers((entry.own && openOwn?.(component, entry.own)) ?? lattice('storage'), {
+          replicas: entry.replicas,
+          storage: entry.storage,
+        })
       case 's3':
         return s3Source(entry.s3!, component)
     }

@@ -1,5 +1,6 @@
 import { type BindingOf, parseBinding } from '../../federation/binding.ts'
 import type { EntrySettings } from '../entry-settings.ts'
+import { type OwnConnection, parseOwnConnection } from '../own-lattice.ts'
 import { parseStoreScope, type StoreScope } from '../store-name.ts'
 
 export const blobstoreBackends = ['nats', 'in-memory', 'filesystem', 's3'] as const
@@ -17,6 +18,8 @@ export const blobstoreKeys = {
   'max-bytes': ['in-memory'],
   replicas: ['nats'],
   storage: ['nats'],
+  'nats-audience': ['nats'],
+  'spiffe-id': ['nats'],
   root: ['filesystem'],
   endpoint: ['s3'],
   'role-arn': ['s3'],
@@ -37,6 +40,8 @@ export type BlobstoreEntry = {
   readonly maxBytes: number
   readonly replicas: number
   readonly storage: 'file' | 'memory'
+  /** `undefined`: the host's connection. */
+  readonly own: OwnConnection | undefined
   readonly s3: { readonly endpoint: URL; readonly bucket: string; readonly binding: BindingOf<'aws'> } | undefined
 }
 
@@ -59,6 +64,7 @@ export function parseBlobstoreEntry(settings: EntrySettings, fallback: Blobstore
     maxBytes: settings.integer('max-bytes', { min: 1, max: 2 ** 40, fallback: 256 * 2 ** 20 }),
     replicas: settings.integer('replicas', { min: 1, max: 5, fallback: 1 }),
     storage: settings.oneOf('storage', ['file', 'memory'], 'file'),
+    own: parseOwnConnection(settings, { audience: 'nats-audience', spiffeId: 'spiffe-id' }),
     s3: backend === 's3' ? parseS3(settings) : undefined,
   }
 }

@@ -1,5 +1,6 @@
 import type { Lattice } from '../../lattice/lattice.ts'
 import type { ObjectBucket } from '../../lattice/object-bucket.ts'
+import type { OwnLattice } from '../own-lattice.ts'
 import {
   type BlobContainer,
   type BlobReading,
@@ -12,11 +13,12 @@ import {
 
 const openTimeoutMs = 10_000
 
-/** Containers are object buckets of JetStream. */
+/** Containers are object buckets of JetStream. A connection of the component's own ends with them. */
 export function natsContainers(
-  lattice: Lattice,
+  from: Lattice | OwnLattice,
   create: { readonly replicas: number; readonly storage: 'file' | 'memory' },
 ): ContainerSource {
+  const [lattice, own] = 'lattice' in from ? [from.lattice, from] : [from, undefined]
   const open = (name: string, options: { create?: typeof create }): Promise<ObjectBucket | undefined> =>
     lattice.openObjectBucket(name, { ...options, signal: AbortSignal.timeout(openTimeoutMs) })
   return {
@@ -32,7 +34,9 @@ export function natsContainers(
     async remove(name) {
       await (await open(name, {}))?.destroy()
     },
-    async [Symbol.asyncDispose]() {},
+    async [Symbol.asyncDispose]() {
+      await own?.[Symbol.asyncDispose]()
+    },
   }
 }
 
