@@ -1,4 +1,3 @@
-import { systemClock } from '../clock/clock.ts'
 import type { AuditFeed } from '../control/herald-audit-feed.ts'
 import type { Host } from '../host/host.ts'
 import type { SvidAuthority } from '../identity/svid-authority.ts'
@@ -6,11 +5,9 @@ import type { SvidSource } from '../identity/svid-source.ts'
 import type { Ingress } from '../ingress/ingress.ts'
 import type { Lattice } from '../lattice/lattice.ts'
 import { type DurationPoint, mergeDurations } from '../observability/duration-series.ts'
-import { startHealthServer } from '../observability/health-server.ts'
 import type { Log } from '../observability/log.ts'
-import { createMetrics, type MetricPoint } from '../observability/metrics.ts'
-import { createProcessMetrics, eventLoopPoints } from '../observability/process-metrics.ts'
-import { prometheusContentType, prometheusText } from '../observability/prometheus-text.ts'
+import type { MetricPoint } from '../observability/metrics.ts'
+import { eventLoopPoints } from '../observability/process-metrics.ts'
 import { createReadiness } from '../observability/readiness.ts'
 import { Tracer, type Tracing } from '../observability/tracer.ts'
 import type { TrailEvent } from './audit-trail.ts'
@@ -18,6 +15,7 @@ import { countAuditEvent } from './count-audit-event.ts'
 import { measureAuthority } from './measure-authority.ts'
 import type { ListenAddress } from './option-values.ts'
 import type { OtlpSettings } from './otlp-settings.ts'
+import { measureLattice, openProcessOperations } from './process-operations.ts'
 
 /** Probes and metrics of one host, gathered from its parts as they come up. */
 export interface HostOperations extends AsyncDisposable {
@@ -69,7 +67,6 @@ const shortestFlushMs = 200
 export async function openHostOperations(options: HostOperationsOptions): Promise<HostOperations> {
   const { log, signal } = options
   await using stack = new AsyncDisposableStack()
-  const startedAt = new Date()
   const readiness = createReadiness()
   const onServing = readiness.require('http', 'workloads are being started')
   const onConnected = options.lattice ? readiness.require('nats', 'it has not been connected yet') : () => {}
@@ -83,11 +80,6 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
   if (signal.aborted) onSignal()
   stack.defer(() => signal.removeEventListener('abort', onSignal))
 
-  const metrics = createMetrics({
-    onSourceError: (error) =>
-      log.error({ event: 'metrics.source_failed', err: error }, 'some metrics could not be read'),
-  })
-  metrics.addSource(stack.use(createProcessMetrics('control')).source)
   let direct: readonly DurationPoint[] = []
   let watched: { host: Host; ingress: Ingress } | undefined
 
@@ -109,54 +101,20 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
     ]
   }
 
-  const resource = {
-    'service.name': 'herald-host',
-    'service.version': options.version,
-    ...(options.hostId !== undefined && { 'service.instance.id': options.hostId }),
-  }
-  const server =
-    options.address &&
-    stack.use(
-      await startHealthServer({
-        ...options.address,
-        failures,
-        unready: readiness.reasons,
-        metricsContentType: prometheusContentType,
-        async metrics() {
-          return prometheusText(await metrics.collect(), { resource, startedAt, now: new Date() })
-        },
-      }),
-    )
-  if (server !== undefined) log.info({ event: 'health.listening', url: server.url }, 'probes and metrics are served')
-  const tracing = options.otlp && (await openTelemetry(options.otlp))
-
-  /** Its libraries are loaded only by hosts that use them. */
-  async function openTelemetry(otlp: OtlpSettings) {
-    const { openOtlpExport } = await import('../observability/otlp-export.ts')
-    const { endpoints, metricIntervalMs, attributes } = otlp
-    const opened = stack.use(
-      openOtlpExport({
-        ...{ endpoints, metricIntervalMs, log },
-        resource: { ...resource, ...attributes },
-        collect: () => metrics.collect(),
-        clock: systemClock,
-        closeWithinMs: () => Math.min(longestFlushMs, Math.max(shortestFlushMs, endsAtMs - performance.now())),
-      }),
-    )
-    const stop = options.onLogLine?.(opened.logLine)
-    if (stop !== undefined) stack.defer(stop)
-    metrics.addSource(() => [{ name: 'herald.telemetry.dropped', value: opened.dropped }])
-    log.info({ event: 'otlp.sending', ...endpoints }, 'telemetry is sent')
-    if (endpoints.traces === undefined) return undefined
-    const { sampling } = otlp
-    const tracer = new Tracer(sampling, opened.spans)
-    stack.defer(() => tracer.flush())
-    return { sampling, onSpans: opened.spans, tracer }
-  }
+  const { address, otlp, onLogLine, version, hostId: instanceId } = options
+  const { url, metrics, spans } = stack.use(
+    await openProcessOperations({
+      ...{ serviceName: 'herald-host', version, instanceId, address, otlp, onLogLine, log },
+      ...{ failures, unready: readiness.reasons },
+      closeWithinMs: () => Math.min(longestFlushMs, Math.max(shortestFlushMs, endsAtMs - performance.now())),
+    }),
+  )
+  const tracing = otlp && spans && { sampling: otlp.sampling, onSpans: spans, tracer: new Tracer(otlp.sampling, spans) }
+  if (tracing !== undefined) stack.defer(() => tracing.tracer.flush())
 
   const owned = stack.move()
   return {
-    url: server?.url,
+    url,
     tracing,
     measureAuthority: (authority) => measureAuthority(authority, metrics, tracing?.tracer),
     count: (event) => countAuditEvent(event, metrics),
@@ -173,18 +131,7 @@ export async function openHostOperations(options: HostOperationsOptions): Promis
         { name: 'herald.audit.dropped', value: audit.counts.dropped },
       ])
     },
-    watchLattice(lattice) {
-      let connects = 0
-      const onState = ({ kind }: Lattice['state']): void => {
-        if (kind !== 'connected') return
-        onConnected()
-        if (++connects > 1) metrics.add('herald.lattice.reconnects', 1)
-      }
-      lattice.onStateChange(onState)
-      onState(lattice.state)
-      metrics.add('herald.lattice.reconnects', 0)
-      metrics.addSource(() => [{ name: 'herald.lattice.connected', value: lattice.state.kind === 'connected' ? 1 : 0 }])
-    },
+    watchLattice: (lattice) => measureLattice(lattice, metrics, onConnected),
     keepsSilent(silent) {
       onAlone()
       if (silent) onAlone = readiness.require('host-id', 'another host has the same id and was started before')
