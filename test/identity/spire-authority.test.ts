@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises'
 import { buildServer } from '../../scripts/servers/build-server.ts'
 import { runProgram } from '../../scripts/servers/run-program.ts'
 import { systemClock } from '../../src/clock/clock.ts'
@@ -201,16 +201,15 @@ suite('with a real SPIRE', () => {
     const identity = it.svids.open(facts('short'))
     const tokens = new Set<string>()
     await identity.fetchJwtSvid(['a'], within(10_000))
-    let slowestMs = 0
     for (const endAt = Date.now() + 10_000; Date.now() < endAt; await sleep(5)) {
-      const began = performance.now()
-      const { svid } = await identity.fetchJwtSvid(['a'], within(1_000))
-      slowestMs = Math.max(slowestMs, performance.now() - began)
+      // Within this turn of the event loop: whatever asked the agent, or verified a signature, would take longer.
+      const held = await Promise.race([identity.fetchJwtSvid(['a'], within(1_000)), immediate('the get waits')])
+      if (typeof held === 'string') assert.fail(held)
+      const { svid } = held
       assert.ok(svid.expiresAt.getTime() > Date.now())
       tokens.add(svid.reveal())
     }
     assert.ok(tokens.size >= 3, `${tokens.size} tokens in 10 s`)
-    assert.ok(slowestMs < 50, `${slowestMs} ms`)
   })
 
   test('an agent that is killed and restarted under traffic costs no get, and its stream works again afterwards', async (t) => {
