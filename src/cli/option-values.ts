@@ -66,11 +66,11 @@ export function parseMebibytes(text: string): number {
   return size
 }
 
-/** Thousandths of a processor, 10 to 1000: a cell computes on one thread. */
+/** Thousandths of a processor, 10 to 1000, with or without Kubernetes' `m`: a cell computes on one thread. */
 export function parseMillicores(text: string): number {
-  const millicores = Number(text)
-  if (!/^\d{1,4}$/.test(text) || millicores < 10 || millicores > 1_000)
-    throw new InvalidArgumentError('write a number from 10 to 1000: thousandths of a processor')
+  const millicores = Number.parseInt(text, 10)
+  if (!/^\d{1,4}m?$/.test(text) || millicores < 10 || millicores > 1_000)
+    throw new InvalidArgumentError('write a number from 10 to 1000, such as 200m: thousandths of a processor')
   return millicores
 }
 

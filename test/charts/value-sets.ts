@@ -126,6 +126,8 @@ export const valueMatrix: Readonly<Record<string, Values>> = {
       idleTimeout: 'never',
       warmCells: 8,
       memoryLimitMiB: 64,
+      cpuLimitMillicores: 200,
+      isolation: 'process',
       requestTimeout: '500ms',
       drainTimeout: '2m',
       endpointRemovalSeconds: 7,

@@ -60,6 +60,10 @@ capabilities: {drop: [ALL]}
 - {{ include "herald.registryIdentity" (dict "registry" $registry "identity" $identity) | quote }}
 {{- end }}
 - --memory-limit={{ int .Values.host.memoryLimitMiB }}
+{{- with int .Values.host.cpuLimitMillicores }}
+- --cpu-limit={{ . }}m
+{{- end }}
+- --isolation={{ .Values.host.isolation }}
 - --request-timeout={{ .Values.host.requestTimeout }}
 - --idle-timeout={{ .Values.host.idleTimeout }}
 - --warm-cells={{ int .Values.host.warmCells }}
