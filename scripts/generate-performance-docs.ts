@@ -29,11 +29,15 @@ type Explanation = { readonly of: RegExp; readonly why: string }
 const explanations: readonly Explanation[] = [
   {
     of: /^1 MiB/,
-    why: 'The body is copied into the guest’s memory and out of it again; bare node:http hands the same buffers from one socket to the other.',
+    why: 'The body is copied into the guest’s memory and out of it again; bare node:http hands the same buffers from one socket to the other. Behind the ingress it crosses to another thread besides, both ways.',
+  },
+  {
+    of: /^p99 behind the ingress/,
+    why: 'Behind the ingress two threads have to be scheduled for a request, beside the load generator and on two cores; a listener in the cell needs one, and its p99 is bare node’s.',
   },
   {
     of: /^p99/,
-    why: 'wrk keeps 32 requests in flight, so a server with less throughput has each of them wait longer: p99 follows requests/s. What is above that is garbage collection in the cell.',
+    why: 'A server with less throughput has each of the 32 requests in flight wait longer. What is above that is garbage collection in the cell.',
   },
   {
     of: /^JavaScript component/,
