@@ -24,10 +24,9 @@ import { Vitals } from './vitals.ts'
 const failureCodes = { busy: 'ERR_COMPONENT_BUSY', deadline: 'ERR_COMPONENT_DEADLINE', failed: 'ERR_COMPONENT_TRAP' }
 const port = parentPort!
 const post = (message: FromCellMain): void => port.postMessage(message)
-const links = new CapabilityLinks(post, async (component, name, fn, args, options) => {
+const links = new CapabilityLinks(post, (component, name, fn, args, options) => {
   const target = components.get(component)
-  if (target === undefined) throw new Error('the component is not there yet')
-  return target.call(name, fn, args, options)
+  return target?.call(name, fn, args, options) ?? Promise.reject(new Error('the component is not there yet'))
 })
 const components = new Map<string, CellComponent>()
 const runs = new Map<number, AbortController>()

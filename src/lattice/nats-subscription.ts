@@ -23,6 +23,7 @@ export class NatsSubscription implements LatticeSubscription {
   readonly #context: Context
   readonly #running = new Set<Promise<void>>()
   readonly #isLiteral: boolean
+  readonly #patternBytes: number
   readonly #answer = this.#reply.bind(this)
   #subscription: Subscription | undefined
   #disposed: Promise<void> | undefined
@@ -30,6 +31,7 @@ export class NatsSubscription implements LatticeSubscription {
   constructor(pattern: string, options: SubscribeOptions, context: Context) {
     this.#pattern = pattern
     this.#isLiteral = !/[*>]/.test(pattern)
+    this.#patternBytes = Buffer.byteLength(pattern)
     this.#options = options
     this.#context = context
   }
@@ -58,7 +60,9 @@ export class NatsSubscription implements LatticeSubscription {
     }
     // The client decodes a subject each time it is asked for.
     const subject = this.#isLiteral ? this.#pattern : message.subject
-    const received = new ReceivedMessage(subject, message, this.#answer)
+    // Nor is it asked for a reply that is not there: it decodes that one anew as well.
+    const mayWantReply = !this.#isLiteral || sizeOf(message) > this.#patternBytes + message.data.length
+    const received = new ReceivedMessage(subject, message, mayWantReply, this.#answer)
     if (this.#running.size >= (this.#options.maxInFlight ?? 1024)) {
       log.warn({ event: 'lattice.overloaded', connection: name, subject }, 'too many messages at once; one was refused')
       this.#guard(received.subject, () => this.#options.onOverload?.(received))
@@ -120,6 +124,11 @@ export class NatsSubscription implements LatticeSubscription {
   }
 }
 
+/** Of subject, reply, headers and payload together, bytes; the client has it, its types do not. */
+function sizeOf(message: Msg & { size?(): number }): number {
+  return message.size?.() ?? Number.POSITIVE_INFINITY
+}
+
 /** A class, so that a message costs one object. */
 class ReceivedMessage implements LatticeMessage {
   readonly subject: string
@@ -128,10 +137,15 @@ class ReceivedMessage implements LatticeMessage {
   readonly #message: Msg
   readonly #answer: (subject: string, replyTo: string, payload: Uint8Array) => void
 
-  constructor(subject: string, message: Msg, answer: (subject: string, replyTo: string, payload: Uint8Array) => void) {
+  constructor(
+    subject: string,
+    message: Msg,
+    mayWantReply: boolean,
+    answer: (subject: string, replyTo: string, payload: Uint8Array) => void,
+  ) {
     this.subject = subject
     this.payload = message.data
-    this.replyTo = message.reply || undefined
+    this.replyTo = (mayWantReply && message.reply) || undefined
     this.#message = message
     this.#answer = answer
   }

@@ -6,7 +6,7 @@ import { carryTrace } from '../../observability/trace-context.ts'
 import type { ActiveSpan, Tracer } from '../../observability/tracer.ts'
 import type { HandledBatch, MessageBatch } from './message-batch.ts'
 import type { MessagingEntry } from './messaging-config.ts'
-import { WaitingMessages } from './waiting-messages.ts'
+import { type TakenMessages, WaitingMessages } from './waiting-messages.ts'
 
 export type InflowOptions = {
   readonly entry: MessagingEntry
@@ -153,16 +153,29 @@ export class Inflow {
     const { maxInFlight } = this.#options.entry
     while (this.#waiting.length > 0 && this.#inFlight.size < maxInFlight) {
       const taken = this.#waiting.take(maxInFlight - this.#inFlight.size)
-      const ids = taken.replies.map((replyTo) => {
-        const id = this.#nextId
-        this.#nextId += this.#options.idStep
-        this.#inFlight.set(id, replyTo)
-        if (replyTo !== undefined) this.#awaited.set(replyTo, (this.#awaited.get(replyTo) ?? 0) + 1)
-        return id
-      })
+      const { idStep } = this.#options
+      const firstId = this.#nextId
+      let awaited = false
+      for (const replyTo of taken.replies) {
+        this.#inFlight.set(this.#nextId, replyTo)
+        this.#nextId += idStep
+        if (replyTo === undefined) continue
+        awaited = true
+        this.#awaited.set(replyTo, (this.#awaited.get(replyTo) ?? 0) + 1)
+      }
       this.#tellHandled(taken.subjects)
-      const traces = this.#begin(ids, taken)
-      this.#options.send({ ids, ...taken, traces })
+      const traces = this.#begin(firstId, taken)
+      const { ends, bytes, replies } = taken
+      const subjects = sameOrAll(taken.subjects)
+      this.#options.send({
+        firstId,
+        idStep,
+        ends,
+        bytes,
+        subjects,
+        ...(awaited && { replies }),
+        ...(traces && { traces }),
+      })
     }
   }
 
@@ -174,14 +187,14 @@ export class Inflow {
   }
 
   /** @returns what the handling of each message is seen to belong to */
-  #begin(ids: readonly number[], { subjects, traces }: ReturnType<WaitingMessages['take']>): MessageBatch['traces'] {
-    const { tracer, about, entry } = this.#options
+  #begin(firstId: number, { subjects, traces }: TakenMessages): MessageBatch['traces'] {
+    const { tracer, about, entry, idStep } = this.#options
     if (tracer === undefined) return traces?.map((trace) => trace && carryTrace(trace))
-    return ids.map((id, index) => {
-      const pattern = patternOf(entry, subjects[index])
+    return subjects.map((subject, index) => {
+      const pattern = patternOf(entry, subject)
       const span = tracer.begin('messaging.process', traces?.[index], `process ${pattern}`)
       span.set({ ...about, 'messaging.destination.template': pattern, 'messaging.consumer.group.name': entry.group })
-      this.#spans.set(id, span)
+      this.#spans.set(firstId + index * idStep, span)
       return carryTrace(span.context)
     })
   }
@@ -225,6 +238,11 @@ export class Inflow {
     this.#lost = 0
     this.#failed = 0
   }
+}
+
+function sameOrAll(texts: readonly string[]): string | readonly string[] {
+  const [first = ''] = texts
+  return texts.every((text) => text === first) ? first : texts
 }
 
 function patternOf({ subscriptions }: MessagingEntry, text: string | undefined): string {

@@ -1,18 +1,27 @@
 import type { CarriedTrace } from '../../observability/trace-context.ts'
-import type { PackedBodies } from '../packed-bodies.ts'
 
-/** Messages from the control thread to a cell, all bodies in one piece of memory. */
-export type MessageBatch = PackedBodies & {
-  readonly ids: readonly number[]
-  readonly subjects: readonly string[]
-  readonly replies: readonly (string | undefined)[]
+/**
+ * Messages from the control thread to a cell, all bodies in one piece of memory. What is the same for all is said once: each element of a list
+ * costs both threads as much as some dozens of bytes.
+ */
+export type MessageBatch = {
+  /** Of the first one; the others follow, each by `idStep` more. */
+  readonly firstId: number
+  readonly idStep: number
+  /** Where each body ends in `bytes`. */
+  readonly ends: Uint32Array
+  readonly bytes: Uint8Array
+  /** One: of all of them. */
+  readonly subjects: string | readonly string[]
+  /** Absent when nobody waits for an answer to any. */
+  readonly replies?: readonly (string | undefined)[] | undefined
   /** What each of them belongs to, to be parsed; absent when that is not known of any. */
   readonly traces?: readonly (CarriedTrace | undefined)[] | undefined
 }
 
 /** From the cell to the control thread: these have been handled. */
 export type HandledBatch = {
-  readonly ids: readonly number[]
+  readonly ids: Float64Array
   /** What went wrong, by the place of its id; the guest's own words, or the engine's. */
   readonly failures: readonly (readonly [index: number, reason: string])[]
 }

@@ -1,7 +1,6 @@
 import type { TraceSource } from '../../observability/trace-context.ts'
 import type { CellCapability, CellChannel } from '../capability.ts'
 import { GuestFailure } from '../guest-failure.ts'
-import { unpackBodies } from '../packed-bodies.ts'
 import type {
   BrokerMessage,
   HandledBatch,
@@ -36,7 +35,7 @@ export function openCapability(_config: unknown, channel: CellChannel): CellCapa
     if (publishing.length > 0) void publishAll(publishing)
     publishing = []
     if (ids.length === 0) return
-    const handled: HandledBatch = { ids, failures }
+    const handled: HandledBatch = { ids: new Float64Array(ids), failures }
     ids = []
     failures = []
     channel.tell!('handled', handled)
@@ -56,8 +55,10 @@ export function openCapability(_config: unknown, channel: CellChannel): CellCapa
     }
   }
 
-  const queue: { readonly id: number; readonly message: BrokerMessage; readonly within: TraceSource | undefined }[] = []
+  /** Those that wait to be handled: of the first batch from `next` on. */
+  const batches: MessageBatch[] = []
   let next = 0
+  let from = 0
   let running = 0
   let widening = false
 
@@ -66,11 +67,8 @@ export function openCapability(_config: unknown, channel: CellChannel): CellCapa
    * passes with messages left, gets more company.
    */
   function run(atMost: number): void {
-    while (running < atMost && next < queue.length) start()
-    if (next === queue.length) {
-      queue.length = 0
-      next = 0
-    } else if (!widening) {
+    while (running < atMost && batches.length > 0) start()
+    if (batches.length > 0 && !widening) {
       widening = true
       setImmediate(() => {
         widening = false
@@ -80,7 +78,20 @@ export function openCapability(_config: unknown, channel: CellChannel): CellCapa
   }
 
   function start(): void {
-    const { id, message, within } = queue[next++]!
+    const { firstId, idStep, ends, bytes, subjects, replies, traces } = batches[0]!
+    const index = next++
+    const id = firstId + index * idStep
+    const end = ends[index]!
+    const subject = typeof subjects === 'string' ? subjects : subjects[index]!
+    const message: BrokerMessage = { subject, body: bytes.subarray(from, end), replyTo: replies?.[index] }
+    const trace = traces?.[index]
+    const within: TraceSource | undefined = trace && { trace }
+    from = end
+    if (next === ends.length) {
+      batches.shift()
+      next = 0
+      from = 0
+    }
     running += 1
     channel.callGuest!('wasmcloud:messaging/handler', 'handleMessage', [message], within && { within }).then(
       () => done(id),
@@ -95,17 +106,11 @@ export function openCapability(_config: unknown, channel: CellChannel): CellCapa
     running -= 1
     ids.push(id)
     if (!scheduled) soon()
-    if (next < queue.length) start()
+    if (batches.length > 0) start()
   }
 
   channel.onMessage((message) => {
-    const batch = message as MessageBatch
-    for (const [index, body] of unpackBodies(batch).entries()) {
-      const id = batch.ids[index]!
-      const trace = batch.traces?.[index]
-      const message = { subject: batch.subjects[index]!, body, replyTo: batch.replies[index] }
-      queue.push({ id, message, within: trace && { trace } })
-    }
+    batches.push(message as MessageBatch)
     run(callsPerTurn)
   })
 

@@ -2,8 +2,12 @@ import type { LatticeMessage } from '../../lattice/lattice.ts'
 import type { TraceContext } from '../../observability/trace-context.ts'
 import type { MessageBatch } from './message-batch.ts'
 
-/** `traces`: absent when none of them belongs to any. */
-type Taken = Omit<MessageBatch, 'ids' | 'traces'> & { readonly traces?: readonly (TraceContext | undefined)[] }
+export type TakenMessages = Pick<MessageBatch, 'ends' | 'bytes'> & {
+  readonly subjects: readonly string[]
+  readonly replies: readonly (string | undefined)[]
+  /** Absent when none of them belongs to any. */
+  readonly traces?: readonly (TraceContext | undefined)[]
+}
 
 const maxBatch = 512
 const maxBatchBytes = 256 * 1024
@@ -39,7 +43,7 @@ export class WaitingMessages {
   }
 
   /** Some of the first ones, at most so many, at least one; the others stay. There must be one. */
-  take(atMost: number): Taken {
+  take(atMost: number): TakenMessages {
     const first = this.#batches[0]!
     const whole = first.length <= atMost
     if (whole) this.#batches.shift()
@@ -84,16 +88,17 @@ class Batch {
   }
 
   /** It is used up then. */
-  takeAll(): Taken {
+  takeAll(): TakenMessages {
     // No larger than what is in it: all of an ArrayBuffer goes to the cell.
     const bytes = new Uint8Array(this.#bytes.buffer.transfer(this.#end))
-    return withTraces({ subjects: this.#subjects, replies: this.#replies, ends: this.#ends, bytes }, this.#traces)
+    const ends = new Uint32Array(this.#ends)
+    return withTraces({ subjects: this.#subjects, replies: this.#replies, ends, bytes }, this.#traces)
   }
 
-  takeFirst(count: number): Taken {
+  takeFirst(count: number): TakenMessages {
     const subjects = this.#subjects.splice(0, count)
     const replies = this.#replies.splice(0, count)
-    const ends = this.#ends.splice(0, count)
+    const ends = new Uint32Array(this.#ends.splice(0, count))
     const cut = ends.at(-1) ?? 0
     const bytes = this.#bytes.slice(0, cut)
     this.#bytes.copyWithin(0, cut, this.#end)
@@ -103,6 +108,6 @@ class Batch {
   }
 }
 
-function withTraces(taken: Taken, traces: Taken['traces']): Taken {
+function withTraces(taken: TakenMessages, traces: TakenMessages['traces']): TakenMessages {
   return traces === undefined ? taken : { ...taken, traces }
 }
