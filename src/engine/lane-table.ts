@@ -1,5 +1,7 @@
 /** More than there can be requests in flight: a thread takes no more connections. */
 const places = 2 ** 20
+/** After so many the turns begin anew: an id stays an integer that a number holds exactly, however long the lane lives. */
+const turns = 2 ** 32
 
 /**
  * The requests in flight on a lane by their ids, which hold a place in an array and a turn: whoever has the place after another has another id.
@@ -21,7 +23,7 @@ export class LaneTable<T extends { readonly id: number }> {
     if (this.#size * 2 >= entries.length) this.#reach(entries.length + 31)
     do this.#place = (this.#place + 1) % entries.length
     while (entries[this.#place] !== undefined)
-    this.#turn += 1
+    this.#turn = (this.#turn + 1) % turns
     return this.#turn * places + this.#place
   }
 
