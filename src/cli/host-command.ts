@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander'
 import type { CellIsolation } from '../engine/engine.ts'
 import { addCommonOptions, addLogOptions, type CommonOptions } from './common-options.ts'
 import type { CliEnvironment } from './environment.ts'
+import { healthOption } from './health-option.ts'
 import { addHostDrainCommand } from './host-drain-command.ts'
 import type { LatticeHostOptions } from './lattice-host.ts'
 import { addNatsCredentialOptions } from './nats-options.ts'
@@ -81,12 +82,7 @@ export function addHostCommand(program: Command, environment: CliEnvironment): v
         .argParser(parseListenAddress)
         .default({ host: '127.0.0.1', port: 8000 }, '127.0.0.1:8000'),
     )
-    .addOption(
-      new Option(
-        '--health <address>',
-        'where GET /livez, /readyz and /metrics are answered, without authentication; off by default. In a pod: :8081',
-      ).argParser(parseListenAddress),
-    )
+    .addOption(healthOption())
     .option(...otlpEndpointOption)
     .option('--lattice <name>', 'the lattice selector of every component on this host', 'default')
     .option('--environment <name>', 'the environment selector, and what a manifest may ask for; none by default')

@@ -1,9 +1,10 @@
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import type { NatsOptions } from '../config/contexts.ts'
 import { addCommonOptions, addLogOptions, type CommonOptions } from './common-options.ts'
 import type { CliEnvironment } from './environment.ts'
+import { healthOption } from './health-option.ts'
 import { addNatsSvidTlsOptions, type NatsSvidOptions } from './nats-svid-options.ts'
-import { collect, type ListenAddress, parseListenAddress } from './option-values.ts'
+import { collect, type ListenAddress } from './option-values.ts'
 import { otlpEndpointOption } from './telemetry-option.ts'
 
 export type NatsCalloutOptions = CommonOptions &
@@ -63,12 +64,7 @@ Examples:
     .option('--nats-ca <path>', "PEM of the authorities to trust for NATS (default: the system's)")
     .option('--nats-tls-first', 'TLS before the greeting, for servers with handshake_first')
   addNatsSvidTlsOptions(serve)
-    .addOption(
-      new Option(
-        '--health <address>',
-        'where GET /livez, /readyz and /metrics are answered, without authentication; off by default. In a pod: :8081',
-      ).argParser(parseListenAddress),
-    )
+    .addOption(healthOption())
     .option(...otlpEndpointOption)
     .option(
       '--no-audit-nats',

@@ -20,7 +20,7 @@ export type SessionParties = {
   readonly replica: string
 }
 
-export const sealedKind = 1
+const sealedKind = 1
 /** Version, kind, session, number. */
 const headerBytes = 16
 const sessionBytes = 8
